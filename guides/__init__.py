@@ -1,0 +1,9 @@
+"""The systems' guides, one file each; a guide is given the model whose parts it shares."""
+
+if __name__ == "guides":
+    raise ImportError("this folder is the package pyrovp.guides; import it by that name")
+
+from pyrovp.guides.cwvae import cwvae, notmpabs, rssm, tald
+from pyrovp.guides.dlh import dlh
+
+__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald"]

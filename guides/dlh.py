@@ -1,0 +1,36 @@
+r"""DLH's guide: gates by comparing KLs, then states.
+
+    x^1 = conv(o),  x^{n+1} = MLP(x^n)
+    bottom-up, where the level below changed: with the context c~ as it stood at t-1
+        e^n = 1  iff  KL[q(x^n, c~) ‖ p(d^n, c~)] < KL[q(x^n, c~) ‖ the belief of t-1]
+    top-down: q(s^n | x^n, c^n) where open; belief and sample are kept where closed
+
+The rule and its options belong to the model's gate (`MixtureGate`): the two programs must agree
+on what staying means.
+
+Reference:
+    Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
+    2022), Algorithm 1, Eq. 4, 10, 13, 25.
+"""
+
+import torch.nn.functional as F
+
+from pyrovp.programs import Filtering, LatentDynamics
+
+__all__ = ["dlh"]
+
+
+def dlh(model: LatentDynamics, *, lift: tuple[int, ...] | None = None) -> Filtering:
+    """The guide of a `pyrovp.models.dlh`.
+
+    Args:
+        model: The model; its memories, contexts, gates and encoder are shared.
+        lift: Hidden widths of the networks between the levels' features; None: one layer of
+            the features' own size.
+    """
+    features = int(model.hierarchy.encoder.features)  # type: ignore[arg-type]
+    return Filtering(
+        model.hierarchy,
+        lift=(features,) if lift is None else tuple(lift),
+        activation=F.elu,
+    )

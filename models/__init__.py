@@ -1,0 +1,9 @@
+"""The systems' generative programs, one file each, assembled from pyrovp's primitives."""
+
+if __name__ == "models":
+    raise ImportError("this folder is the package pyrovp.models; import it by that name")
+
+from pyrovp.models.cwvae import cwvae, notmpabs, rssm, tald
+from pyrovp.models.dlh import dlh
+
+__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald"]

@@ -1,0 +1,19 @@
+"""The distributions that hierarchies with clocks and gates need, as Pyro distributions."""
+
+from pyrovp.distributions.diagonal_normal import DiagonalNormal, normal_kl
+from pyrovp.distributions.frames import IsotropicFrames
+from pyrovp.distributions.held import Held
+from pyrovp.distributions.nested_bernoulli import NestedBernoulli
+from pyrovp.distributions.relaxed_bernoulli import LogitRelaxedBernoulli, straight_through
+from pyrovp.distributions.temporal_mixture import TemporalMixture
+
+__all__ = [
+    "DiagonalNormal",
+    "Held",
+    "IsotropicFrames",
+    "LogitRelaxedBernoulli",
+    "NestedBernoulli",
+    "TemporalMixture",
+    "normal_kl",
+    "straight_through",
+]

@@ -1,0 +1,96 @@
+r"""The temporal mixture: a level's state either stays where it was believed to be or moves on.
+
+    p(z_t | e_t) = p(z_{t-1} belief)       if e_t = 0   (static component)
+                   p(z_t | z_{<t}, c_t)    if e_t = 1   (change component)
+"""
+
+from typing import Any
+
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Size, Tensor
+from torch.distributions import constraints, register_kl
+
+from pyrovp.distributions.diagonal_normal import DiagonalNormal, normal_kl
+
+__all__ = ["TemporalMixture"]
+
+
+class TemporalMixture(TorchDistribution):
+    """p(z_t | e_t) of a two-component temporal mixture, given the component indicator.
+
+    Given e the density is the chosen component's, so it samples, scores and has KLs like a
+    `DiagonalNormal`. Both components stay at hand: a bound that averages over q(e) needs them.
+
+    Reference:
+        Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
+        2022), Eq. 2 and 9.
+
+    Args:
+        e: 1 (or True) where the level changes.
+        static: Packed parameters of the belief held so far.
+        change: Packed parameters of the predicted state.
+
+    Shapes:
+        e: [...]
+        static, change: [..., 2Z]
+        batch_shape: [...]
+        event_shape: [Z]
+    """
+
+    support = constraints.real_vector
+    has_rsample = True
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def __init__(
+        self, e: Tensor, static: Tensor, change: Tensor, validate_args: bool | None = None
+    ) -> None:
+        self.e = e
+        self.static = static
+        self.change = change
+        changed = e if e.dtype is torch.bool else e > 0
+        self.parameters = torch.where(changed.unsqueeze(-1), change, static)
+        self._batch_shape = self.parameters.shape[:-1]
+        self._event_shape = Size((self.parameters.shape[-1] // 2,))
+        self._validate_args = False
+
+    @property
+    def component(self) -> DiagonalNormal:
+        """The chosen component."""
+        return DiagonalNormal(self.parameters)
+
+    @property
+    def mean(self) -> Tensor:
+        """Means of the chosen component [..., Z]."""
+        return self.component.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances of the chosen component [..., Z]."""
+        return self.component.variance
+
+    def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
+        """A draw from the chosen component, [*sample_shape, ..., Z]."""
+        return self.component.rsample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density under the chosen component in nats, [...]."""
+        return self.component.log_prob(value)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "TemporalMixture":
+        """The same mixture over a larger batch."""
+        batch_shape = Size(batch_shape)
+        packed = batch_shape + self.parameters.shape[-1:]
+        return TemporalMixture(
+            self.e.expand(batch_shape), self.static.expand(packed), self.change.expand(packed)
+        )
+
+
+@register_kl(DiagonalNormal, TemporalMixture)
+def _kl_normal_mixture(q: DiagonalNormal, p: TemporalMixture) -> Tensor:
+    return normal_kl(q.parameters, p.parameters)
+
+
+@register_kl(TemporalMixture, TemporalMixture)
+def _kl_mixture_mixture(q: TemporalMixture, p: TemporalMixture) -> Tensor:
+    return normal_kl(q.parameters, p.parameters)

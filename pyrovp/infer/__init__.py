@@ -1,0 +1,16 @@
+"""Bounds, their annealing and the training objective."""
+
+from pyrovp.infer.annealing import Linear, Tempered
+from pyrovp.infer.elbo import Bound, HierarchyELBO
+from pyrovp.infer.kl import level_kls
+from pyrovp.infer.objective import Evaluation, Objective
+
+__all__ = [
+    "Bound",
+    "Evaluation",
+    "HierarchyELBO",
+    "Linear",
+    "Objective",
+    "Tempered",
+    "level_kls",
+]

@@ -1,0 +1,75 @@
+"""Annealing: how the weight β of the KLs grows during training."""
+
+from dataclasses import dataclass
+
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyrovp import sites
+
+__all__ = ["Linear", "Tempered"]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """β from `start` to `end` over the first `steps` steps, then constant.
+
+    Args:
+        start: β at step 0. Just above 0 rather than 0: the stock bounds scale densities and
+            refuse to scale by nothing.
+        end: β from step `steps` on.
+        steps: Length of the way; 0: β is `end` throughout.
+
+    Example:
+        >>> beta = Linear(start=0.01, end=1.0, steps=100)
+        >>> beta(0), beta(50), beta(1000)
+        (0.01, 0.505, 1.0)
+    """
+
+    start: float = 0.01
+    end: float = 1.0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"annealing takes 0 or more steps, got {self.steps}")
+        if min(self.start, self.end) < 0:
+            raise ValueError(f"β is not negative, got start {self.start} and end {self.end}")
+
+    def __call__(self, step: int) -> float:
+        """β at a step."""
+        if step >= self.steps:
+            return self.end
+        return self.start + (self.end - self.start) * step / self.steps
+
+
+class Tempered(Messenger):
+    """Scales the latents' densities by β, for Pyro's own bounds.
+
+    Used around model and guide alike, it turns `Trace_ELBO` and `TraceMeanField_ELBO` into their
+    β-weighted forms.
+
+    Args:
+        beta: Positive: a number, or a tensor (scalar, or [L] for one per level).
+
+    Raises:
+        ValueError: If β is a number that is not positive.
+    """
+
+    def __init__(self, beta: float | Tensor) -> None:
+        super().__init__()
+        if not isinstance(beta, Tensor) and beta <= 0:
+            raise ValueError(
+                f"β has to be positive with Pyro's own bounds, got {beta}; "
+                "let the schedule start just above 0, or use HierarchyELBO"
+            )
+        self.beta = beta
+
+    def _pyro_sample(self, msg: dict) -> None:  # type: ignore[override,type-arg]
+        where = sites.parse(msg["name"])
+        if where is None or msg["is_observed"]:
+            return
+        beta = self.beta
+        if isinstance(beta, Tensor) and beta.dim() == 1:
+            beta = beta[where.level - 1]
+        msg["scale"] = msg["scale"] * beta

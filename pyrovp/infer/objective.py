@@ -1,0 +1,98 @@
+"""The objective: a bound, normalised as its system's paper does, with β on its schedule."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pyro.infer import ELBO
+from torch import Tensor, nn
+
+from pyrovp.infer.annealing import Linear, Tempered
+from pyrovp.infer.elbo import HierarchyELBO
+
+__all__ = ["Evaluation", "Objective"]
+
+
+class Evaluation(NamedTuple):
+    """One evaluation of the objective.
+
+    Args:
+        loss: What is minimised.
+        parts: For the log, detached: `frames` (log-likelihood), `z_1`, `e_2`, ... (KLs without
+            β), all nats per sequence; `change_2`, ... (mean of e). Empty for Pyro's own bounds.
+    """
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """A bound of model and guide, ready for any torch optimiser.
+
+    Args:
+        model, guide: The two programs.
+        elbo: The bound. With `HierarchyELBO` its β is the objective's; Pyro's own bounds see
+            the same β through `Tempered`.
+        per: What the loss is a mean over: "sequence", or "frame" (sequences and frames). It
+            belongs to a system: Adam's ε makes the scale matter.
+        beta: Schedule of β, one for all levels or one for each.
+
+    Shapes:
+        video: [B, T, C, H, W]
+    """
+
+    beta: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        guide: nn.Module,
+        elbo: ELBO | None = None,
+        *,
+        per: Literal["frame", "sequence"] = "frame",
+        beta: Linear | Sequence[Linear] | None = None,
+    ) -> None:
+        super().__init__()
+        if per not in ("frame", "sequence"):
+            raise ValueError(f"the loss is per frame or per sequence, got per={per!r}")
+        self.model = model
+        self.guide = guide
+        self.elbo = HierarchyELBO() if elbo is None else elbo
+        self.per = per
+        self.schedule = Linear() if beta is None else beta
+        self.register_buffer("beta", torch.ones(()), persistent=False)
+        self.set_step(0)
+
+    def set_step(self, step: int) -> None:
+        """Puts β where its schedule has it at this step."""
+        if isinstance(self.schedule, Linear):
+            values: Any = self.schedule(step)
+        else:
+            values = [schedule(step) for schedule in self.schedule]
+        value = torch.tensor(values, dtype=self.beta.dtype)
+        if not isinstance(self.elbo, HierarchyELBO) and bool((value <= 0).any()):
+            raise ValueError(
+                f"β is {values} at step {step}, but Pyro's own bounds need it above 0: "
+                "let the schedule start at 0.01, say, or use elbo=hierarchy"
+            )
+        if value.shape == self.beta.shape:
+            self.beta.copy_(value)  # in place: a captured step reads this very tensor
+        else:
+            self.beta = value.to(self.beta.device)
+
+    def forward(self, video: Tensor) -> Evaluation:
+        """The loss of a batch, and its parts."""
+        scale = 1.0 / (video.shape[0] * (video.shape[1] if self.per == "frame" else 1))
+        if not isinstance(self.elbo, HierarchyELBO):
+            model = Tempered(self.beta)(self.model)
+            guide = Tempered(self.beta)(self.guide)
+            loss = self.elbo.differentiable_loss(model, guide, video)
+            return Evaluation(loss * scale, {})
+        self.elbo.beta = self.beta
+        bound = self.elbo.bound(self.model, self.guide, video)
+        parts = {"frames": bound.likelihood.detach().mean()}
+        for (kind, level), kl in sorted(bound.kl.items()):
+            parts[f"{kind}_{level}" if level else kind] = kl.detach().mean()
+        for level, e in bound.gates.items():
+            parts[f"change_{level}"] = e.mean()
+        return Evaluation(bound.loss * scale, parts)

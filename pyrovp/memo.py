@@ -1,0 +1,77 @@
+"""The memo: a transition that the guide has computed is not computed again by the model.
+
+An ELBO runs the guide and then the model *replayed* against it, so the model's transitions are
+called with the very tensor objects that the guide's were. Inside `memoised()`,
+`memo(f)(*args)` looks its arguments up by identity and returns the earlier result; outside it
+simply calls `f`. The graph is shared as well, so gradients are those of one call used twice.
+
+The table lives for one evaluation of the bound. It holds on to its arguments, so that the
+identity of a tensor that has been freed is never taken for that of a new one.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["memo", "memoised"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_table: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("pyrovp_memo", default=None)
+
+
+@contextmanager
+def memoised(enabled: bool = True) -> Iterator[None]:
+    """Opens a fresh table for one evaluation of guide and model.
+
+    Args:
+        enabled: False switches every memo inside off, an enclosing one too.
+    """
+    token = _table.set({} if enabled else None)
+    try:
+        yield
+    finally:
+        _table.reset(token)
+
+
+def memo(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, computed once per evaluation for the same argument objects.
+
+    Tensors, and tensors in tuples, are compared by identity, anything else by value. A result
+    without a graph (computed under `no_grad`) is not served where gradients are wanted.
+
+    Args:
+        function: A bound method or function of positional arguments without side effects.
+    """
+    table = _table.get()
+    if table is None:
+        return function
+
+    def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
+        key = (
+            id(getattr(function, "__self__", None)),
+            getattr(function, "__func__", function),
+            torch.is_grad_enabled(),
+            *map(_identity, args),
+        )
+        found = table.get(key)
+        if found is None:
+            result = function(*args, **kwargs)
+            table[key] = ((function, args), result)
+            return result
+        return found[1]
+
+    return remembered
+
+
+def _identity(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return id(argument)
+    if isinstance(argument, tuple):
+        return tuple(map(_identity, argument))
+    return argument

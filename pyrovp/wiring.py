@@ -1,0 +1,176 @@
+r"""Wiring: what a level's memory and heads see, and what it hands down.
+
+Two families, by where the context c of the level above joins:
+
+    at the cell (CW-VAE):   h_t = cell([z_{t-1}, c], h_{t-1})     prior(h_t)
+    at the heads (DLH):     h_t = cell(z_{t-1}, h_{t-1})          prior([h_t, c])
+
+The second moves on before the levels above have drawn, which is what lets a gate compare.
+"""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pyrovp.memo import memo
+from pyrovp.nets.joint import Joint
+
+if TYPE_CHECKING:
+    from pyrovp.levels import Level
+
+__all__ = ["Context", "Dynamics", "Parent", "TopDown", "Wiring"]
+
+Context = tuple[Tensor, ...]
+
+
+class Wiring(abc.ABC):
+    """Describes how levels are connected; builds each level's dynamics."""
+
+    @abc.abstractmethod
+    def dynamics(self, level: "Level", above: "Dynamics | None") -> "Dynamics":
+        """The dynamics of a level under `above` (None: the top level)."""
+
+
+class Dynamics(nn.Module, abc.ABC):
+    """One level's side of the generative program.
+
+    At a tick the hierarchy calls, bottom-up, `advance`, and then, top-down once the level above
+    has drawn, `join`, `prior` and, with the drawn z, `context`.
+
+    Attributes:
+        hands_down: Sizes of the parts of the context c given to the level below.
+        receives: Sizes of the parts of the context from above (zeros at the top).
+        shows: Sizes of what a posterior sees of the level, beside the evidence.
+        knows: Sizes of what a gate sees of the level before the levels above have drawn.
+    """
+
+    hands_down: tuple[int, ...]
+    receives: tuple[int, ...]
+    shows: tuple[int, ...]
+    knows: tuple[int, ...]
+
+    def advance(self, h: Tensor, z: Tensor) -> Tensor:
+        """The memory after taking in the last state, before c is known."""
+        return h
+
+    def join(self, h: Tensor, z: Tensor, c: Context) -> Tensor:
+        """The memory after taking in the last state and the context c of this tick."""
+        return h
+
+    @abc.abstractmethod
+    def prior(self, h: Tensor, c: Context) -> Tensor:
+        """Packed parameters [..., 2Z] of p(z | h, c)."""
+
+    @abc.abstractmethod
+    def shown(self, h: Tensor, c: Context) -> tuple[Tensor, ...]:
+        """What a posterior sees of the level."""
+
+    @abc.abstractmethod
+    def known(self, h: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        """What a gate sees of the level."""
+
+    @abc.abstractmethod
+    def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
+        """What the level hands down."""
+
+
+@dataclass(frozen=True)
+class Parent(Wiring):
+    """Each level sees the state and memory of the one above, joined at its cell.
+
+    Reference:
+        Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2.
+    """
+
+    def dynamics(self, level: "Level", above: "Dynamics | None") -> "Dynamics":
+        """The dynamics of a level; the top one receives zeros of its own context's sizes."""
+        own = (level.state.size, level.memory.size)
+        return _AtCell(level, own if above is None else above.hands_down)
+
+
+class _AtCell(Dynamics):
+    """h = cell([z_prev, c], h);  prior(h);  c below = (z, h)."""
+
+    def __init__(self, level: "Level", receives: tuple[int, ...]) -> None:
+        super().__init__()
+        state, memory = level.state.size, level.memory.size
+        self.receives = receives
+        self.hands_down = (state, memory)
+        self.shows = (memory,)
+        self.knows = (state, memory)
+        self.cell = level.memory.cell(state, *receives)
+        self.head = level.state.head(memory)
+
+    def join(self, h: Tensor, z: Tensor, c: Context) -> Tensor:
+        # c stands still between the ticks of the level above, and so does its share.
+        return self.cell.step(h, z, early=memo(self.cell.early)(*c))
+
+    def prior(self, h: Tensor, c: Context) -> Tensor:
+        return self.head(h)  # type: ignore[no-any-return]
+
+    def shown(self, h: Tensor, c: Context) -> tuple[Tensor, ...]:
+        return (h,)
+
+    def known(self, h: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        return (z, h)
+
+    def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
+        return (z, h)
+
+
+@dataclass(frozen=True)
+class TopDown(Wiring):
+    """A deterministic context runs down the hierarchy and joins at the heads.
+
+        c^{n-1} = MLP([z^n, c^n]),  c^N = 0
+
+    Reference:
+        Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
+        2022), Eq. 11 to 14.
+
+    Args:
+        width: Size of the context and of the network's hidden layer.
+        activation: Of the hidden layer.
+    """
+
+    width: int = 200
+    activation: Callable[[Tensor], Tensor] = F.elu
+
+    def dynamics(self, level: "Level", above: "Dynamics | None") -> "Dynamics":
+        """The dynamics of a level; the top one receives zeros."""
+        return _AtHeads(level, self)
+
+
+class _AtHeads(Dynamics):
+    """h = cell(z_prev, h);  prior([h, c]);  c below = MLP([z, c])."""
+
+    def __init__(self, level: "Level", wiring: TopDown) -> None:
+        super().__init__()
+        state, memory, width = level.state.size, level.memory.size, wiring.width
+        self.receives = self.hands_down = (width,)
+        self.shows = (width,)
+        self.knows = (memory,)
+        self.activation = wiring.activation
+        self.cell = level.memory.cell(state)
+        self.head = level.state.head(memory, width)
+        self.first = Joint((state, width), width)
+        self.second = nn.Linear(width, width)
+
+    def advance(self, h: Tensor, z: Tensor) -> Tensor:
+        return self.cell.step(h, z)
+
+    def prior(self, h: Tensor, c: Context) -> Tensor:
+        return self.head(h, *c)  # type: ignore[no-any-return]
+
+    def shown(self, h: Tensor, c: Context) -> tuple[Tensor, ...]:
+        return c
+
+    def known(self, h: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        return (h,)
+
+    def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
+        return (self.second(self.activation(self.first(z, *c))),)
