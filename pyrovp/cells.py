@@ -31,8 +31,8 @@ class Memory(abc.ABC):
 class Cell(nn.Module, abc.ABC):
     """A recurrent cell on inputs in parts.
 
-    Law: `scan(inputs, h)` returns what repeated `step` returns, and `step` treats leading
-    dimensions as batch.
+    Law: `scan(h, inputs)` returns what repeated `step` returns, and both treat leading dimensions
+    as batch.
     """
 
     size: int
@@ -59,12 +59,12 @@ class Cell(nn.Module, abc.ABC):
     def scan(
         self, h: Tensor, *inputs: Tensor, reset: Tensor | None = None, reverse: bool = False
     ) -> Tensor:
-        """The memories [B, T, D] after each step of inputs [B, T, I_i] that are known in advance.
+        """The memories after each step of inputs that are known in advance, [..., B, T, D].
 
         Args:
-            h: Memory before the first step, [B, D].
-            inputs: The parts of the input.
-            reset: [B, T], 1 where the memory starts again from zero before the step.
+            h: Memory before the first step, [..., B, D].
+            inputs: The parts of the input, [..., B, T, I_i].
+            reset: [..., B, T], 1 where the memory starts again from zero before the step.
             reverse: Whether time runs backwards; results stand at the frames they belong to.
         """
 
@@ -138,13 +138,33 @@ class GRUCell(Cell):
         self, h: Tensor, *inputs: Tensor, reset: Tensor | None = None, reverse: bool = False
     ) -> Tensor:
         """The memories after each step; the inputs' products are taken for all frames at once."""
-        steps = list(enumerate(self._inward(inputs, None).unbind(1)))
-        keep = None if reset is None else (1 - reset).unsqueeze(-1).unbind(1)
+        plain = h.dim() == 2 and all(part.dim() == 3 for part in inputs)
+        if reset is None and not reverse and plain:
+            return self._scan_at_once(h, inputs)
+        steps = list(enumerate(self._inward(inputs, None).unbind(-2)))
+        keep = None if reset is None else (1 - reset).unsqueeze(-1).unbind(-2)
         memories = [h] * len(steps)
         for t, inward in reversed(steps) if reverse else steps:
             h = self._update(inward, h if keep is None else h * keep[t])
             memories[t] = h
-        return torch.stack(memories, 1)
+        return torch.stack(memories, -2)
+
+    def _scan_at_once(self, h: Tensor, inputs: Sequence[Tensor]) -> Tensor:
+        """torch's own sequence kernel, which wants [B, T, I] and the inputs in one part."""
+        if self.layer is not None:
+            inputs = (self.activation(self.layer(*inputs)),)
+        weights = (
+            torch.cat(self.gates.weights, 1),
+            self.recurrent.weight,
+            self.gates.bias,
+            self.recurrent.bias,
+        )
+        joined = inputs[0] if len(inputs) == 1 else torch.cat(tuple(inputs), -1)
+        # gru(input, h, weights, biases, layers, dropout, training, bidirectional, batch_first)
+        memories, _ = torch.gru(
+            joined, h.unsqueeze(0), weights, True, 1, 0.0, self.training, False, True
+        )
+        return memories
 
     def _inward(self, inputs: Sequence[Tensor], early: Tensor | None) -> Tensor:
         if self.layer is None:

@@ -1,10 +1,10 @@
 """A model in a few lines of text: its levels from the slowest down, and where its weights are.
 
-    level  ticks           gate                       memory   state
-    2      every 4 frames  MixtureGate(KLComparison)  GRU 200  Gaussian 20
-    1      every frame     -                          GRU 200  Gaussian 20
+level  ticks           gate                       memory   state
+2      every 4 frames  MixtureGate(KLComparison)  GRU 200  Gaussian 20
+1      every frame     -                          GRU 200  Gaussian 20
 
-    parameters  encoder 1,234 + dynamics (567 + 567) + ... = 12,345
+parameters  encoder 1,234 + dynamics (567 + 567) + ... = 12,345
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,10 +53,11 @@ def unseen_levels(model: nn.Module, context: int) -> str | None:
         return None
     period = levels[slow[-1] - 1].clock.period
     many = len(slow) > 1
+    have, their = ("have", "their") if many else ("has", "its")
     return (
-        f"level{'s' * many} {', '.join(map(str, slow))} {'have' if many else 'has'} no whole "
-        f"window within a context of {context} frames and will follow {'their' if many else 'its'} "
-        f"prior; give a context of at least {period} frames to let every level see something"
+        f"level{'s' * many} {', '.join(map(str, slow))} {have} no whole window within a context "
+        f"of {context} frames and will follow {their} prior; give a context of at least "
+        f"{period} frames to let every level see something"
     )
 
 

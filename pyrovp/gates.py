@@ -12,16 +12,19 @@ The smaller divergence wins. Neither comparison carries a gradient.
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pyro.distributions as dist
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from pyrovp.cells import GRU
-from pyrovp.distributions import NestedBernoulli, normal_kl
+from pyrovp.distributions import Decided, NestedBernoulli, normal_kl
+from pyrovp.lazy import Lazy, force, stack_frames
 
 __all__ = ["Forced", "Gate", "GateCell", "KLComparison", "MixtureGate", "Rule", "VaDE"]
+
+Logit = Tensor | Lazy
 
 
 class Rule(abc.ABC):
@@ -29,7 +32,7 @@ class Rule(abc.ABC):
 
     @abc.abstractmethod
     def infer(
-        self, q: Tensor, change: Tensor, static: Tensor, logit: Tensor, open: Tensor | None
+        self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         """The posterior of e.
 
@@ -50,12 +53,12 @@ class KLComparison(Rule):
     """
 
     def infer(
-        self, q: Tensor, change: Tensor, static: Tensor, logit: Tensor, open: Tensor | None
+        self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         """A point mass on 1 where KL[q ‖ change] < KL[q ‖ static] and the level is open."""
         moved, stayed = _divergences(q, change, static)
         e = moved < stayed
-        return dist.Delta((e if open is None else e & open).to(logit.dtype))
+        return _point((e if open is None else e & open).to(q.dtype))
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,16 @@ class VaDE(Rule):
     """
 
     def infer(
-        self, q: Tensor, change: Tensor, static: Tensor, logit: Tensor, open: Tensor | None
+        self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         """Bernoulli with log-odds KL[q ‖ static] - KL[q ‖ change] + logit p(e = 1)."""
         moved, stayed = _divergences(q, change, static)
-        return NestedBernoulli((stayed - moved + logit).detach(), open)
+        return NestedBernoulli((stayed - moved + force(logit)).detach(), open)
+
+
+def _point(e: Tensor) -> dist.TorchDistribution:
+    # Delta's own check of its arguments would read them back to the host.
+    return Decided(e, validate_args=False)
 
 
 def _divergences(q: Tensor, change: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,22 +124,24 @@ class GateCell(nn.Module, abc.ABC):
         return like.new_zeros(batch, self.size)
 
     @abc.abstractmethod
-    def tick(self, g: Tensor, t: int, known: tuple[Tensor, ...], z: Tensor) -> tuple[Tensor, ...]:
-        """(memory, logit): the gate's memory [..., G] and log-odds of a change [...] at frame t.
+    def tick(self, g: Any, t: int, known: tuple[Tensor, ...], z: Tensor) -> tuple[Any, Logit]:
+        """(memory, logit): the gate's memory and the log-odds of a change [...] at frame t.
+
+        Both may be lazy: a guide that compares KLs has no use for them.
 
         Args:
-            g: Memory so far.
+            g: Memory so far, of `initial` or of the tick before.
             t: The frame.
             known: What the level knows before the levels above have drawn.
             z: Its last state.
         """
 
     @abc.abstractmethod
-    def prior(self, logit: Tensor, open: Tensor | None) -> dist.TorchDistribution:
+    def prior(self, logit: Logit, open: Tensor | None) -> dist.TorchDistribution:
         """The prior of e where `open`."""
 
     def infer(
-        self, q: Tensor, change: Tensor, static: Tensor, logit: Tensor, open: Tensor | None
+        self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         """The posterior of e; see `Rule.infer`."""
         raise NotImplementedError
@@ -194,18 +204,75 @@ class _MixtureCell(GateCell):
         self.cell = GRU(gate.size).cell(*inputs)
         self.output = nn.Linear(gate.size, 1)
 
-    def tick(self, g: Tensor, t: int, known: tuple[Tensor, ...], z: Tensor) -> tuple[Tensor, ...]:
-        inputs = known if self.gate.inputs == "memory" else (z,)
-        g = self.cell.step(g, *inputs)
-        return g, self.output(g).squeeze(-1)
+    def tick(self, g: Any, t: int, known: tuple[Tensor, ...], z: Tensor) -> tuple[Any, Logit]:
+        tick = _Tick(self, g, known if self.gate.inputs == "memory" else (z,))
+        return tick, tick
 
-    def prior(self, logit: Tensor, open: Tensor | None) -> dist.TorchDistribution:
+    def prior(self, logit: Logit, open: Tensor | None) -> dist.TorchDistribution:
         return NestedBernoulli(logit, open, score_closed=self.gate.score == "all")
 
     def infer(
-        self, q: Tensor, change: Tensor, static: Tensor, logit: Tensor, open: Tensor | None
+        self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         return self.gate.rule.infer(q, change, static, logit, open)
+
+
+class _Tick(Lazy):
+    """A tick of a gate's memory, and the log-odds that come of it, when somebody asks."""
+
+    def __init__(
+        self, cell: _MixtureCell, before: "Tensor | _Tick", inputs: tuple[Tensor, ...]
+    ) -> None:
+        self.cell = cell
+        self.before: Tensor | _Tick | None = before
+        self.inputs = inputs
+        self._memory: Tensor | None = None
+        self._logit: Tensor | None = None
+
+    @property
+    def shape(self) -> Size:
+        return self.inputs[0].shape[:-1]
+
+    @property
+    def pending(self) -> bool:
+        return self._memory is None
+
+    def value(self) -> Tensor:
+        if self._logit is None:
+            self._logit = self.cell.output(self.memory()).squeeze(-1)
+        return self._logit
+
+    def memory(self) -> Tensor:
+        """The gate's memory after this tick; catches up with all ticks before it."""
+        start, ticks = self._pending_since()
+        for tick in ticks:
+            start = tick._memory = self.cell.cell.step(start, *tick.inputs)
+            tick.before = None  # what has been computed needs its past no more
+        return start
+
+    def _pending_since(self) -> "tuple[Tensor, list[_Tick]]":
+        """The last memory that is known, and the ticks since, this one included."""
+        ticks: list[_Tick] = []
+        tick: Tensor | _Tick | None = self
+        while isinstance(tick, _Tick):
+            if tick._memory is not None:
+                return tick._memory, ticks[::-1]
+            ticks.append(tick)
+            tick = tick.before
+        assert tick is not None
+        return tick, ticks[::-1]
+
+    @classmethod
+    def stack_all(cls, values: "Sequence[_Tick]") -> Tensor | None:
+        """The log-odds of consecutive ticks, their memories by one scan."""
+        start, ticks = values[-1]._pending_since()
+        if [id(tick) for tick in ticks[-len(values) :]] != [id(value) for value in values]:
+            return None
+        inputs = zip(*(tick.inputs for tick in ticks), strict=True)
+        cell = values[0].cell
+        memories = cell.cell.scan(start, *(stack_frames(part) for part in inputs))
+        logits = cell.output(memories[..., -len(values) :, :]).squeeze(-1)
+        return logits.movedim(-1, 0)
 
 
 @dataclass(frozen=True)
@@ -244,14 +311,15 @@ class _ForcedCell(GateCell):
         super().__init__()
         self.gate = gate
 
-    def tick(self, g: Tensor, t: int, known: tuple[Tensor, ...], z: Tensor) -> tuple[Tensor, ...]:
+    def tick(self, g: Any, t: int, known: tuple[Tensor, ...], z: Tensor) -> tuple[Any, Logit]:
         return g, z.new_full(z.shape[:-1], 1.0 if self.gate.decides(t) else -1.0)
 
-    def prior(self, logit: Tensor, open: Tensor | None) -> dist.TorchDistribution:
-        decided = logit > 0
-        return dist.Delta((decided if open is None else decided & open).to(logit.dtype))
+    def prior(self, logit: Logit, open: Tensor | None) -> dist.TorchDistribution:
+        decision = force(logit)
+        decided = decision > 0
+        return _point((decided if open is None else decided & open).to(decision.dtype))
 
     def infer(
-        self, q: Tensor, change: Tensor, static: Tensor, logit: Tensor, open: Tensor | None
+        self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         return self.prior(logit, open)

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from pyrovp import sites
 from pyrovp.clocks import check_nesting
-from pyrovp.distributions import DiagonalNormal, Held, TemporalMixture
+from pyrovp.distributions import Carried, DiagonalNormal, Held, TemporalMixture
+from pyrovp.distributions.shapes import common_shape
 from pyrovp.emission import Emission, FrameModel
 from pyrovp.gates import GateCell
+from pyrovp.lazy import Deferred, Lazy, stack_frames
 from pyrovp.levels import Level, LevelState, State
 from pyrovp.memo import memo
 from pyrovp.wiring import Context, Dynamics, Wiring
@@ -85,12 +87,14 @@ class Hierarchy(nn.Module):
         for level in reversed(self.levels):
             built.append(wiring.dynamics(level, built[-1] if built else None))
         self.dynamics = nn.ModuleList(reversed(built))
+        # Typed, and without the look-ups of a module list: every site of every frame asks.
+        self._dynamics = tuple(reversed(built))
+        self._gates = tuple(
+            None if level.gate is None else level.gate.cell(dynamics.knows, level.state.size)
+            for level, dynamics in zip(self.levels, self._dynamics, strict=True)
+        )
         self.gates = nn.ModuleDict(
-            {
-                str(n): level.gate.cell(built[-1 - n].knows, level.state.size)
-                for n, level in enumerate(self.levels)
-                if level.gate is not None
-            }
+            {str(n): cell for n, cell in enumerate(self._gates) if cell is not None}
         )
         self.encoder = encoder
         self.emission: FrameModel = emission.build(sum(built[-1].hands_down))
@@ -105,7 +109,7 @@ class Hierarchy(nn.Module):
                 c=tuple(like.new_zeros(batch, size) for size in dynamics.hands_down),
                 g=self._gate(n).initial(batch, like) if level.gate is not None else None,
             )
-            for n, (level, dynamics) in enumerate(zip(self.levels, self.dynamics, strict=True))
+            for n, (level, dynamics) in enumerate(zip(self.levels, self._dynamics, strict=True))
         )
 
     def step(self, t: int, state: State, posterior: Posterior | None = None) -> State:
@@ -126,8 +130,9 @@ class Hierarchy(nn.Module):
 
     def emit(self, contexts: Sequence[Context]) -> dist.TorchDistribution:
         """The distribution of the frames, given level 1's context at each; see `Emission`."""
-        parts = [torch.stack(part, -2) for part in zip(*contexts, strict=True)]
-        return self.emission(torch.cat(parts, -1))
+        parts = [stack_frames(part) for part in zip(*contexts, strict=True)]
+        leading = common_shape(*(part.shape[:-1] for part in parts))
+        return self.emission(torch.cat([part.expand(*leading, -1) for part in parts], -1))
 
     # The bottom-up sweep
 
@@ -141,7 +146,7 @@ class Hierarchy(nn.Module):
         if gate is None:
             return past._replace(h=h, e=None)
         cell = self._gate(n)
-        known = self.dynamics[n].known(h, past.z)  # type: ignore[operator]
+        known = self._dynamics[n].known(h, past.z)
         g, logit = memo(cell.tick)(past.g, t, known, past.z)
         if t == 0:  # nothing to stay with: every level changes
             return past._replace(h=h, g=g, e=None)
@@ -153,7 +158,7 @@ class Hierarchy(nn.Module):
         return past._replace(h=h, g=g, e=memo(_mask)(e))
 
     def _advance(self, n: int, h: Tensor, z: Tensor, e: Tensor | None) -> Tensor:
-        moved = self.dynamics[n].advance(h, z)  # type: ignore[operator]
+        moved = self._dynamics[n].advance(h, z)
         gate = self.levels[n].gate
         if moved is h or e is None or gate is None or not gate.block_memory:
             return moved  # type: ignore[no-any-return]
@@ -181,7 +186,8 @@ class Hierarchy(nn.Module):
             q = self._posterior(n, t, h, c, posterior)
             if q is None:
                 return None
-            change = memo(self.dynamics[n].prior)(h, c)  # type: ignore[arg-type]
+        with torch.no_grad():
+            change = self._dynamics[n].prior(h, c)
         assert past.belief is not None
         return self._gate(n).infer(q, change, past.belief, logit, open)
 
@@ -191,41 +197,44 @@ class Hierarchy(nn.Module):
         self, n: int, t: int, before: State, now: list[LevelState], posterior: Posterior | None
     ) -> LevelState:
         """Level n with its state drawn."""
-        gate, dynamics = self.levels[n].gate, self.dynamics[n]
+        gate, dynamics = self.levels[n].gate, self._dynamics[n]
         past, held = now[n], before[n]
         c = self._above(n, tuple(now))
         joined, h = memo(self._join)(n, past.h, held.z, c, past.e)
         q = self._posterior(n, t, joined, c, posterior)
         name = sites.site(sites.STATE, n + 1, t)
+        belief: Tensor | Lazy
+        draws: dist.TorchDistribution
         if gate is None or t == 0:
-            p = memo(dynamics.prior)(joined, c) if q is None else q  # type: ignore[arg-type]
-            belief, draws = p, DiagonalNormal(p)
+            belief = self._prior(n, joined, c) if q is None else q
+            draws = DiagonalNormal(belief)
         else:
             assert held.belief is not None and past.e is not None
             fresh = now[n - 1].e if gate.fresh_static else past.e
             if q is None:
-                change = memo(dynamics.prior)(joined, c)  # type: ignore[arg-type]
                 static = held.belief.detach() if gate.detach_static else held.belief
-                draws = TemporalMixture(past.e, static, change)
-                belief = draws.parameters
-            else:
+                draws = TemporalMixture(past.e, static, self._prior(n, joined, c))
+                belief = Deferred(draws.choose, (), held.belief.shape)
+            elif gate.fresh_static:
                 belief = q if fresh is None else _where(fresh, q, held.belief)
                 draws = DiagonalNormal(belief)
+            else:
+                draws = TemporalMixture(past.e, static=held.belief, change=q)
+                belief = draws.parameters
             if fresh is not None and gate.static_sample == "copy":
                 draws = Held(draws, held.z, fresh)
         z = pyro.sample(name, draws)
         kept = None
         if gate is not None:
-            travels = dist.Delta(belief, event_dim=1).mask(False)
-            kept = pyro.sample(sites.site(sites.BELIEF, n + 1, t), travels)
-        handed = memo(dynamics.context)(z, h, c)  # type: ignore[arg-type]
+            kept = pyro.sample(sites.site(sites.BELIEF, n + 1, t), Carried(belief))
+        handed = memo(dynamics.context)(z, h, c)
         return LevelState(z=z, h=h, c=handed, e=past.e, belief=kept, g=past.g)
 
     def _join(
         self, n: int, h: Tensor, z: Tensor, c: Context, e: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The memory that this tick's heads see, and the memory that stays."""
-        joined = self.dynamics[n].join(h, z, c)  # type: ignore[operator]
+        joined = memo(self._dynamics[n].join)(h, z, c)
         gate = self.levels[n].gate
         if joined is h or e is None or gate is None or not gate.block_memory:
             return joined, joined
@@ -233,14 +242,20 @@ class Hierarchy(nn.Module):
 
     # Shared by both sweeps
 
+    def _prior(self, n: int, h: Tensor, c: Context) -> Lazy:
+        """The level's prior; a bound computes it for all ticks at once."""
+        batch = common_shape(h.shape[:-1], *(part.shape[:-1] for part in c))
+        packed = (*batch, 2 * self.levels[n].state.size)
+        return Deferred(self._dynamics[n].prior, (h, c), packed)
+
     def _posterior(
         self, n: int, t: int, h: Tensor, c: Context, posterior: Posterior | None
     ) -> Tensor | None:
         if posterior is None:
             return None
-        dynamics = self.dynamics[n]
+        dynamics = self._dynamics[n]
         shown = dynamics.shown(h, c)  # type: ignore[operator]
-        return posterior.belief(n, t, shown, dynamics.head)  # type: ignore[arg-type]
+        return posterior.belief(n, t, shown, dynamics.head)
 
     def _above(self, n: int, state: State) -> Context:
         if n + 1 < len(state):
@@ -251,11 +266,13 @@ class Hierarchy(nn.Module):
         like = next(self.parameters())
         return tuple(
             like.new_zeros(batch, size)
-            for size in self.dynamics[n].receives  # type: ignore[union-attr]
+            for size in self._dynamics[n].receives
         )
 
     def _gate(self, n: int) -> GateCell:
-        return self.gates[str(n)]  # type: ignore[return-value]
+        cell = self._gates[n]
+        assert cell is not None
+        return cell
 
 
 def _mask(e: Tensor) -> Tensor:

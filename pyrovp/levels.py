@@ -1,7 +1,7 @@
 """A level of a hierarchy: when it may tick, whether it does, what it remembers, what it draws."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -48,7 +48,7 @@ class LevelState(NamedTuple):
     c: Context
     e: Tensor | None = None
     belief: Tensor | None = None
-    g: Tensor | None = None
+    g: Any = None
 
 
 State = tuple[LevelState, ...]

@@ -12,17 +12,17 @@ identity of a tensor that has been freed is never taken for that of a new one.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = ["memo", "memoised"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
-_table: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("pyrovp_memo", default=None)
+_table: ContextVar[dict[Any, tuple[Any, ...]] | None] = ContextVar("pyrovp_memo", default=None)
 
 
 @contextmanager
@@ -39,34 +39,29 @@ def memoised(enabled: bool = True) -> Iterator[None]:
         _table.reset(token)
 
 
-def memo(function: Callable[P, R]) -> Callable[P, R]:
+def memo(function: Callable[..., R]) -> Callable[..., R]:
     """`function`, computed once per evaluation for the same argument objects.
 
     Tensors, and tensors in tuples, are compared by identity, anything else by value. A result
     without a graph (computed under `no_grad`) is not served where gradients are wanted.
 
     Args:
-        function: A bound method or function of positional arguments without side effects.
+        function: A bound method, module or function without side effects.
     """
     table = _table.get()
-    if table is None:
-        return function
+    return function if table is None else partial(_look_up, table, function)
 
-    def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
-        key = (
-            id(getattr(function, "__self__", None)),
-            getattr(function, "__func__", function),
-            torch.is_grad_enabled(),
-            *map(_identity, args),
-        )
-        found = table.get(key)
-        if found is None:
-            result = function(*args, **kwargs)
-            table[key] = ((function, args), result)
-            return result
-        return found[1]
 
-    return remembered
+def _look_up(
+    table: dict[Any, tuple[Any, ...]], function: Callable[..., R], *args: Any, **kwargs: Any
+) -> R:
+    key: tuple[Any, ...] = (function, torch.is_grad_enabled(), *map(_identity, args))
+    if kwargs:
+        key = (*key, *kwargs, *map(_identity, kwargs.values()))
+    found = table.get(key)
+    if found is None:
+        found = table[key] = (function(*args, **kwargs), args, kwargs)
+    return found[0]  # type: ignore[no-any-return]
 
 
 def _identity(argument: Any) -> Any:

@@ -134,7 +134,7 @@ class _Evidence:
     def __init__(
         self, guide: Filtering, video: Tensor, ends: bool, blind: Collection[int]
     ) -> None:
-        self.heads = guide.heads
+        self.heads = tuple(guide.heads)
         self.periods = [level.clock.period for level in guide.hierarchy.levels]
         features = memo(encode)(guide.hierarchy.encoder, video)
         self.ticks: list[Sequence[Tensor]] = []

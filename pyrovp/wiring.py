@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp.heads import GaussianHead
 from pyrovp.memo import memo
 from pyrovp.nets.joint import Joint
 
@@ -46,12 +47,14 @@ class Dynamics(nn.Module, abc.ABC):
         receives: Sizes of the parts of the context from above (zeros at the top).
         shows: Sizes of what a posterior sees of the level, beside the evidence.
         knows: Sizes of what a gate sees of the level before the levels above have drawn.
+        head: The prior's head, which a posterior may share.
     """
 
     hands_down: tuple[int, ...]
     receives: tuple[int, ...]
     shows: tuple[int, ...]
     knows: tuple[int, ...]
+    head: GaussianHead
 
     def advance(self, h: Tensor, z: Tensor) -> Tensor:
         """The memory after taking in the last state, before c is known."""

@@ -1,5 +1,7 @@
 """The distributions that hierarchies with clocks and gates need, as Pyro distributions."""
 
+from pyrovp.distributions.carried import Carried
+from pyrovp.distributions.decided import Decided
 from pyrovp.distributions.diagonal_normal import DiagonalNormal, normal_kl
 from pyrovp.distributions.frames import IsotropicFrames
 from pyrovp.distributions.held import Held
@@ -8,6 +10,8 @@ from pyrovp.distributions.relaxed_bernoulli import LogitRelaxedBernoulli, straig
 from pyrovp.distributions.temporal_mixture import TemporalMixture
 
 __all__ = [
+    "Carried",
+    "Decided",
     "DiagonalNormal",
     "Held",
     "IsotropicFrames",

@@ -8,6 +8,9 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
+from pyrovp.distributions.shapes import same_shape
+from pyrovp.lazy import Lazy, force
+
 __all__ = ["DiagonalNormal", "normal_kl"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -21,7 +24,7 @@ class DiagonalNormal(TorchDistribution):
     operation each.
 
     Args:
-        parameters: mean and std, concatenated on the last dimension.
+        parameters: mean and std, concatenated on the last dimension, or how to compute them.
 
     Shapes:
         parameters: [..., 2Z]
@@ -33,12 +36,17 @@ class DiagonalNormal(TorchDistribution):
     has_rsample = True
     arg_constraints: dict[str, constraints.Constraint] = {}
 
-    def __init__(self, parameters: Tensor, validate_args: bool | None = None) -> None:
-        self.parameters = parameters
+    def __init__(self, parameters: Tensor | Lazy, validate_args: bool | None = None) -> None:
+        self.raw = parameters
         self._batch_shape = parameters.shape[:-1]
         self._event_shape = Size((parameters.shape[-1] // 2,))
         # Distribution.__init__ would check constraints that the heads guarantee, at each tick.
         self._validate_args = False
+
+    @property
+    def parameters(self) -> Tensor:
+        """mean and std, packed [..., 2Z]."""
+        return force(self.raw)
 
     @classmethod
     def of(cls, mean: Tensor, std: Tensor) -> "DiagonalNormal":
@@ -79,6 +87,8 @@ class DiagonalNormal(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "DiagonalNormal":
         """The same distribution over a larger batch."""
+        if same_shape(batch_shape, self._batch_shape):
+            return self
         return DiagonalNormal(
             self.parameters.expand(Size(batch_shape) + self.parameters.shape[-1:])
         )

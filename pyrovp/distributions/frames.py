@@ -9,6 +9,8 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints
 
+from pyrovp.distributions.shapes import same_shape
+
 __all__ = ["IsotropicFrames"]
 
 
@@ -70,6 +72,8 @@ class IsotropicFrames(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "IsotropicFrames":
         """The same distribution over a larger batch."""
+        if same_shape(batch_shape, self._batch_shape):
+            return self
         return IsotropicFrames(
             self._mean.expand(Size(batch_shape) + self._mean.shape[-4:]), self.std
         )

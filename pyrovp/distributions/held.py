@@ -7,6 +7,8 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 
+from pyrovp.distributions.shapes import same_shape
+
 __all__ = ["Held"]
 
 
@@ -71,6 +73,8 @@ class Held(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Held":
         """The same distribution over a larger batch."""
+        if same_shape(batch_shape, self._batch_shape) and same_shape(batch_shape, self.open.shape):
+            return self
         batch_shape = Size(batch_shape)
         return Held(
             self.base.expand(batch_shape),

@@ -8,6 +8,9 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
+from pyrovp.distributions.shapes import same_shape
+from pyrovp.lazy import Lazy, force
+
 __all__ = ["NestedBernoulli"]
 
 
@@ -19,7 +22,7 @@ class NestedBernoulli(TorchDistribution):
         2022), Section 2.3, Eq. 5: q(e^{n+1} = 1 | e^n = 0) = 0.
 
     Args:
-        logit: Log-odds of a change.
+        logit: Log-odds of a change, or how to compute them.
         open: Where the level may change; None: everywhere.
         score_closed: False (nested model): a closed gate scores 0, as p(e = 0 | closed) = 1.
             True: log p(e = 0) counts there too, as Eq. 8c is written; not normalised then.
@@ -36,17 +39,22 @@ class NestedBernoulli(TorchDistribution):
 
     def __init__(
         self,
-        logit: Tensor,
+        logit: Tensor | Lazy,
         open: Tensor | None = None,
         score_closed: bool = False,
         validate_args: bool | None = None,
     ) -> None:
-        self.logit = logit
+        self.raw = logit
         self.open = open
         self.score_closed = score_closed
         self._batch_shape = logit.shape
         self._event_shape = Size()
         self._validate_args = False
+
+    @property
+    def logit(self) -> Tensor:
+        """Log-odds of a change [...]."""
+        return force(self.raw)
 
     @property
     def mean(self) -> Tensor:
@@ -68,7 +76,8 @@ class NestedBernoulli(TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of e in nats, [...]; -inf for a change where closed."""
         changed = value > 0
-        score = -F.softplus(torch.where(changed, -self.logit, self.logit))
+        logit = self.logit
+        score = -F.softplus(torch.where(changed, -logit, logit))
         if self.open is None:
             return score
         closed = score if self.score_closed else torch.zeros_like(score)
@@ -76,6 +85,8 @@ class NestedBernoulli(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "NestedBernoulli":
         """The same distribution over a larger batch."""
+        if same_shape(batch_shape, self._batch_shape):
+            return self
         batch_shape = Size(batch_shape)
         return NestedBernoulli(
             self.logit.expand(batch_shape),
@@ -86,11 +97,15 @@ class NestedBernoulli(TorchDistribution):
 
 @register_kl(NestedBernoulli, NestedBernoulli)
 def _kl_bernoulli_bernoulli(q: NestedBernoulli, p: NestedBernoulli) -> Tensor:
-    chance = q.logit.sigmoid()
-    kl = (
-        chance * (q.logit - p.logit) + F.softplus(p.logit) - F.softplus(q.logit)
-    )  # log(1-q) - log(1-p) = softplus(p) - softplus(q)
+    ours, theirs = q.logit, p.logit
+    # log(1 - q) - log(1 - p) = softplus(theirs) - softplus(ours)
+    kl = ours.sigmoid() * (ours - theirs) + F.softplus(theirs) - F.softplus(ours)
     if q.open is None:
         return kl
-    closed = F.softplus(p.logit) if p.score_closed else torch.zeros_like(kl)
+    # Where closed, e = 0 with certainty: what is left is log q(0) - log p(0), as each scores it.
+    closed = torch.zeros_like(kl)
+    if p.score_closed:
+        closed = closed + F.softplus(theirs)
+    if q.score_closed:
+        closed = closed - F.softplus(ours)
     return torch.where(q.open, kl, closed)

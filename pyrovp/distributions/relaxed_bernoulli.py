@@ -4,9 +4,12 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
+import torch.nn.functional as F
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli as _LogitRelaxedBernoulli
+
+from pyrovp.distributions.shapes import same_shape
 
 __all__ = ["LogitRelaxedBernoulli", "straight_through"]
 
@@ -14,9 +17,14 @@ __all__ = ["LogitRelaxedBernoulli", "straight_through"]
 class LogitRelaxedBernoulli(_LogitRelaxedBernoulli, TorchDistributionMixin):
     """The concrete distribution of log-odds, before the sigmoid.
 
+        y = (logits + noise) / τ              noise logistic
+        log p(y) = log τ + d - 2 log(1 + e^d)  with d = logits - τ y
+
     torch's own class draws reparametrised samples but says `has_rsample = False`, whereupon
-    Pyro draws without gradient and says nothing. Densities in logit space stay finite at low
-    temperatures, where those of the relaxed value in (0, 1) do not.
+    Pyro draws without gradient and says nothing. It also draws by way of probabilities, which
+    clips log-odds beyond 16 in float32, and scores e^d, which overflows beyond 88; here both are
+    exact. Densities in logit space stay finite at low temperatures, where those of the relaxed
+    value in (0, 1) do not.
 
     Reference:
         The Concrete Distribution (Maddison, Mnih, Teh, 2017), Appendix B.
@@ -36,8 +44,23 @@ class LogitRelaxedBernoulli(_LogitRelaxedBernoulli, TorchDistributionMixin):
     ) -> None:
         super().__init__(temperature, logits=logits, validate_args=validate_args)
 
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        """(logits + logistic noise) / τ, noise from the ambient generator."""
+        shape = self._extended_shape(sample_shape)
+        uniform = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
+        eps = torch.finfo(uniform.dtype).eps
+        noise = torch.logit(uniform.clamp(eps, 1 - eps))
+        return (self.logits + noise) / self.temperature  # type: ignore[no-any-return]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density in nats, [...]."""
+        difference = self.logits - value * self.temperature
+        return self.temperature.log() + difference - 2 * F.softplus(difference)  # type: ignore[no-any-return]
+
     def expand(self, batch_shape: Any, _instance: Any = None) -> "LogitRelaxedBernoulli":
         """The same distribution over a larger batch."""
+        if same_shape(batch_shape, self.batch_shape):
+            return self
         return LogitRelaxedBernoulli(
             self.temperature, self.logits.expand(torch.Size(batch_shape)), validate_args=False
         )

@@ -12,6 +12,8 @@ from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
 from pyrovp.distributions.diagonal_normal import DiagonalNormal, normal_kl
+from pyrovp.distributions.shapes import common_shape, same_shape
+from pyrovp.lazy import Lazy, force
 
 __all__ = ["TemporalMixture"]
 
@@ -29,7 +31,7 @@ class TemporalMixture(TorchDistribution):
     Args:
         e: 1 (or True) where the level changes.
         static: Packed parameters of the belief held so far.
-        change: Packed parameters of the predicted state.
+        change: Packed parameters of the predicted state, or how to compute them.
 
     Shapes:
         e: [...]
@@ -43,16 +45,35 @@ class TemporalMixture(TorchDistribution):
     arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(
-        self, e: Tensor, static: Tensor, change: Tensor, validate_args: bool | None = None
+        self,
+        e: Tensor,
+        static: Tensor,
+        change: Tensor | Lazy,
+        validate_args: bool | None = None,
     ) -> None:
-        self.e = e
+        self.e = e if e.dtype is torch.bool else e > 0
         self.static = static
-        self.change = change
-        changed = e if e.dtype is torch.bool else e > 0
-        self.parameters = torch.where(changed.unsqueeze(-1), change, static)
-        self._batch_shape = self.parameters.shape[:-1]
-        self._event_shape = Size((self.parameters.shape[-1] // 2,))
+        self.raw = change
+        self._chosen: Tensor | None = None
+        self._batch_shape = common_shape(e.shape, static.shape[:-1], change.shape[:-1])
+        self._event_shape = Size((static.shape[-1] // 2,))
         self._validate_args = False
+
+    @property
+    def change(self) -> Tensor:
+        """Packed parameters of the predicted state [..., 2Z]."""
+        return force(self.raw)
+
+    @property
+    def parameters(self) -> Tensor:
+        """Packed parameters of the chosen component [..., 2Z]."""
+        if self._chosen is None:
+            self._chosen = torch.where(self.e.unsqueeze(-1), self.change, self.static)
+        return self._chosen
+
+    def choose(self) -> Tensor:
+        """`parameters`, as a function: for whoever may not need them."""
+        return self.parameters
 
     @property
     def component(self) -> DiagonalNormal:
@@ -79,8 +100,10 @@ class TemporalMixture(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "TemporalMixture":
         """The same mixture over a larger batch."""
+        if same_shape(batch_shape, self._batch_shape):
+            return self
         batch_shape = Size(batch_shape)
-        packed = batch_shape + self.parameters.shape[-1:]
+        packed = batch_shape + self.static.shape[-1:]
         return TemporalMixture(
             self.e.expand(batch_shape), self.static.expand(packed), self.change.expand(packed)
         )

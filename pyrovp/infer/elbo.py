@@ -162,6 +162,9 @@ def _gates(trace: Trace) -> dict[int, Tensor]:
         where = sites.parse(name)
         if where is not None and where.kind == sites.GATE:
             values.setdefault(where.level, []).append(node["value"].detach())
+        elif where is not None and where.kind == sites.LOGIT_GATE:
+            relaxed = node["value"].detach()
+            values.setdefault(where.level, []).append((relaxed > 0).to(relaxed.dtype))
     return {level: torch.stack(ticks) for level, ticks in values.items()}
 
 

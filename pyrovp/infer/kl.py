@@ -21,12 +21,15 @@ from torch.distributions import Independent as TorchIndependent
 
 from pyrovp import sites
 from pyrovp.distributions import (
+    Carried,
+    Decided,
     DiagonalNormal,
     Held,
     NestedBernoulli,
     TemporalMixture,
     normal_kl,
 )
+from pyrovp.lazy import stack
 
 __all__ = ["Ticks", "latents", "level_kls"]
 
@@ -57,10 +60,8 @@ class _Tick(NamedTuple):
 def latents(trace: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
     """The latent sample sites of a trace, beliefs (which only carry a value) left out."""
     for name, node in trace.nodes.items():
-        if node["type"] == "sample" and not node["is_observed"] and node["mask"] is not False:
-            if isinstance(node["fn"], dist.MaskedDistribution) and node["fn"]._mask is False:
-                continue
-            if type(node["fn"]).__name__ != "_Subsample":
+        if node["type"] == "sample" and not node["is_observed"]:
+            if not isinstance(node["fn"], Carried) and type(node["fn"]).__name__ != "_Subsample":
                 yield name, node
 
 
@@ -87,11 +88,9 @@ def level_kls(model: Trace, guide: Trace) -> dict[Key, list[Ticks]]:
         kind, level, t = where if where is not None else (name, 0, 0)
         change = None
         if kind == sites.STATE:
-            gate = q_nodes.get(sites.site(sites.GATE, level, t))
-            if gate is not None and isinstance(gate["fn"], NestedBernoulli):
-                change = gate["fn"].mean
+            change = _soft_change(q_nodes, level, t)
         scale = q_nodes[name]["scale"], q_nodes[name]["mask"]
-        form = (kind, level, _form(q), _form(p), safe[name], change is None, *map(id, scale))
+        form = (kind, level, _form(q), _form(p), safe[name], change is None, *map(_same, scale))
         groups[form].append(_Tick(t, q, p, node["value"], safe[name], change))
     result: dict[Key, list[Ticks]] = defaultdict(list)
     for (kind, level, *_), ticks in groups.items():
@@ -125,6 +124,28 @@ def _drawn_in_order(model: list[str], guide: list[str]) -> dict[str, bool]:
     return safe
 
 
+def _soft_change(q_nodes: dict[str, dict[str, Any]], level: int, t: int) -> Tensor | None:
+    """q(e = 1) of a soft gate, where the KL of its level's state may be averaged over it (Eq. 9).
+
+    That takes a posterior of z that is the same whichever e was drawn. It is not where it is a
+    temporal mixture itself (a blind level, or one that keeps its belief where e = 0), nor where
+    the level above is gated too: what that hands down hangs on e.
+    """
+    gate = q_nodes.get(sites.site(sites.GATE, level, t))
+    if gate is None or not isinstance(gate["fn"], NestedBernoulli):
+        return None
+    q = q_nodes[sites.site(sites.STATE, level, t)]["fn"]
+    depends = isinstance(q.base if isinstance(q, Held) else q, TemporalMixture)
+    if depends or sites.site(sites.GATE, level + 1, t) in q_nodes:
+        return None
+    return gate["fn"].mean
+
+
+def _same(scale: Any) -> Any:
+    """Key of a scale or mask: numbers by value (every plate makes its own), tensors by identity."""
+    return (id(scale),) if isinstance(scale, Tensor) else scale
+
+
 def _form(d: Any) -> tuple[Any, ...]:
     """What two distributions must share to be stacked."""
     inner = _form(d.base) if isinstance(d, Held) else ()
@@ -147,9 +168,9 @@ def _stacked_kl(ticks: list[_Tick]) -> Tensor:
         return torch.where(open, _stacked_kl(inner), 0.0)
     if ticks[0].change is not None and isinstance(first_p, TemporalMixture):
         return _soft(ticks)
-    stack = _STACKS.get(type(first_q)), _STACKS.get(type(first_p))
-    if stack[0] is not None and stack[1] is not None:
-        return _closed_form(stack[0](q), stack[1](p), ticks)
+    stack_q, stack_p = _STACKS.get(type(first_q)), _STACKS.get(type(first_p))
+    if stack_q is not None and stack_p is not None:
+        return _closed_form(stack_q(q), stack_p(p), ticks)
     try:
         return torch.stack([_kl(a, b) for a, b in zip(q, p, strict=True)])
     except NotImplementedError:
@@ -178,28 +199,38 @@ def _sampled(ticks: list[_Tick]) -> Tensor:
 def _soft(ticks: list[_Tick]) -> Tensor:
     """q(e = 1) KL[q ‖ change] + q(e = 0) KL[q ‖ static] (DLH, Eq. 9)."""
     q = torch.stack([tick.q.parameters for tick in ticks])  # type: ignore[attr-defined]
-    change = torch.stack([tick.p.change for tick in ticks])  # type: ignore[attr-defined]
-    static = torch.stack([tick.p.static for tick in ticks])  # type: ignore[attr-defined]
+    p = _mixtures([tick.p for tick in ticks])  # type: ignore[misc]
     weight = torch.stack([tick.change for tick in ticks]).detach()  # type: ignore[misc]
-    return weight * normal_kl(q, change) + (1 - weight) * normal_kl(q, static)
+    return weight * normal_kl(q, p.change) + (1 - weight) * normal_kl(q, p.static)
 
 
-def _normals(ds: list[Any]) -> DiagonalNormal:
-    return DiagonalNormal(torch.stack([d.parameters for d in ds]))
+def _normals(ds: list[DiagonalNormal]) -> DiagonalNormal:
+    return DiagonalNormal(stack([d.raw for d in ds]))
+
+
+def _mixtures(ds: list[TemporalMixture]) -> TemporalMixture:
+    e, static = torch.stack([d.e for d in ds]), torch.stack([d.static for d in ds])
+    return TemporalMixture(e, static, stack([d.raw for d in ds]))
 
 
 def _bernoullis(ds: list[NestedBernoulli]) -> NestedBernoulli:
     open = None if ds[0].open is None else torch.stack([d.open for d in ds])  # type: ignore
-    return NestedBernoulli(torch.stack([d.logit for d in ds]), open, ds[0].score_closed)
+    return NestedBernoulli(stack([d.raw for d in ds]), open, ds[0].score_closed)
 
 
 def _points(ds: list[dist.Delta]) -> dist.Delta:
-    return dist.Delta(torch.stack([d.v for d in ds]), event_dim=ds[0].event_dim)
+    v = torch.stack([d.v for d in ds])
+    return dist.Delta(v, event_dim=ds[0].event_dim, validate_args=False)
+
+
+def _decisions(ds: list[Decided]) -> Decided:
+    return Decided(torch.stack([d.e for d in ds]))
 
 
 _STACKS: dict[type, Callable[[list[Any]], Any]] = {
     DiagonalNormal: _normals,
-    TemporalMixture: _normals,  # given e, a mixture is its component
+    TemporalMixture: _mixtures,
     NestedBernoulli: _bernoullis,
     dist.Delta: _points,
+    Decided: _decisions,
 }

@@ -21,7 +21,7 @@ from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.infer.kl import level_kls
 from pyrovp.levels import State
-from pyrovp.memo import memoised
+from pyrovp.memo import memo, memoised
 from pyrovp.programs import PLATE, Filtering, LatentDynamics
 
 __all__ = ["Chunk", "Rollout", "open_loop", "stream"]
@@ -115,7 +115,7 @@ def stream(
             poutine.trace() as recorded,
             poutine.replay(trace=q),
         ):
-            state = hierarchy.initial(batch)
+            state = memo(hierarchy.initial)(batch)
             states = []
             for t in range(seen):
                 state = hierarchy.step(t, state)

@@ -1,0 +1,123 @@
+r"""Values that only a bound reads, computed when it reads them, for all ticks at once.
+
+Under replay a model's prior is not sampled from: its parameters enter the KL and nothing else.
+So a prior may hold, instead of a tensor, the network and the inputs that would give it. Whoever
+needs one tick's value forces it; a bound stacks the ticks and calls the network once.
+"""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Size, Tensor
+
+__all__ = ["Deferred", "Lazy", "force", "stack", "stack_frames"]
+
+
+class Lazy(abc.ABC):
+    """A tensor to be. Law: `stack_all(values)` equals `torch.stack` of the forced values."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> Size:
+        """The shape that the value will have."""
+
+    @property
+    @abc.abstractmethod
+    def pending(self) -> bool:
+        """Whether the value has not been computed."""
+
+    @abc.abstractmethod
+    def value(self) -> Tensor:
+        """The value, computed once."""
+
+    @classmethod
+    @abc.abstractmethod
+    def stack_all(cls, values: Sequence[Any]) -> Tensor | None:
+        """All values stacked in front, in one computation; None where that is not possible."""
+
+
+class Deferred(Lazy):
+    """`function(*inputs)`, later.
+
+    Args:
+        function: A network that treats leading dimensions as batch.
+        inputs: Tensors or tuples of tensors.
+        shape: Shape of the result.
+    """
+
+    def __init__(
+        self, function: Callable[..., Tensor], inputs: tuple[Any, ...], shape: Sequence[int]
+    ) -> None:
+        self.function = function
+        self.inputs = inputs
+        self._shape = Size(shape)
+        self._value: Tensor | None = None
+
+    @property
+    def shape(self) -> Size:
+        """The shape that the value will have."""
+        return self._shape
+
+    @property
+    def pending(self) -> bool:
+        """Whether the value has not been computed."""
+        return self._value is None
+
+    def value(self) -> Tensor:
+        """The value, computed once."""
+        if self._value is None:
+            self._value = self.function(*self.inputs)
+        return self._value
+
+    @classmethod
+    def stack_all(cls, values: "Sequence[Deferred]") -> Tensor | None:
+        """One call of the function on the stacked inputs."""
+        if any(value.function != values[0].function for value in values):
+            return None
+        columns = zip(*(value.inputs for value in values), strict=True)
+        leading = max(len(value.shape) for value in values) - 1
+        return values[0].function(*(_stack_tree(column, leading) for column in columns))
+
+
+def force(value: Tensor | Lazy) -> Tensor:
+    """The tensor itself."""
+    return value.value() if isinstance(value, Lazy) else value
+
+
+def stack(values: Sequence[Tensor | Lazy]) -> Tensor:
+    """`torch.stack` of tensors or of values to be."""
+    first = values[0]
+    if isinstance(first, Lazy) and all(
+        isinstance(v, Lazy) and type(v) is type(first) and v.pending for v in values
+    ):
+        stacked = first.stack_all(values)
+        if stacked is not None:
+            return stacked
+    return torch.stack([force(value) for value in values])
+
+
+def stack_frames(values: Sequence[Tensor]) -> Tensor:
+    """Vectors [..., B, D] of consecutive frames as [..., B, T, D].
+
+    Those that have not yet met a drawn state may lack the particles' dimension.
+    """
+    if any(value.shape != values[0].shape for value in values):
+        values = torch.broadcast_tensors(*values)
+    return torch.stack(tuple(values), -2)
+
+
+def _stack_tree(column: Sequence[Any], leading: int) -> Any:
+    """Inputs [..., D] stacked to [N, ..., D], missing leading dimensions made 1 behind N."""
+    first = column[0]
+    if isinstance(first, tuple):
+        return tuple(_stack_tree(part, leading) for part in zip(*column, strict=True))
+    if all(value is first for value in column):
+        stacked = first.expand(len(column), *first.shape)
+    else:
+        if any(part.shape != first.shape for part in column):
+            column = torch.broadcast_tensors(*column)
+        stacked = torch.stack(tuple(column))
+    missing = leading + 2 - stacked.dim()
+    return stacked.unflatten(0, (-1, *[1] * missing)) if missing else stacked

@@ -1,0 +1,169 @@
+"""The settings of a run: names, types, and what values make sense together.
+
+`Settings` is the schema of a configuration file. `model`, `guide`, `elbo`, `objective` and `data`
+say which class or function to call (`_target_`) and with what; the rest are plain values.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyrovp.metrics import ssim_preset
+
+__all__ = [
+    "EvaluateSettings",
+    "OptimiserSettings",
+    "Settings",
+    "TrainSettings",
+    "check_settings",
+]
+
+
+@dataclass
+class OptimiserSettings:
+    """Adam.
+
+    Args:
+        lr: Learning rate.
+        eps: Adam's ε. At 1e-4 it is no safeguard but part of the method: it makes the scale of
+            the loss matter.
+        clip: Largest norm of the gradient over all parameters; None leaves it as it is.
+    """
+
+    lr: float = 5e-4
+    eps: float = 1e-4
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        _positive("optimiser.lr", self.lr)
+        _positive("optimiser.eps", self.eps)
+        if self.clip is not None:
+            _positive("optimiser.clip", self.clip)
+
+
+@dataclass
+class TrainSettings:
+    """The budget of training, and how closely it is watched.
+
+    Args:
+        steps: Updates of the weights.
+        batch: Sequences per step.
+        log_every, validate_every, checkpoint_every: In steps.
+        checkpoint_seconds: A checkpoint is also written when this much time has passed.
+        validate_sequences: Clips in a validation; 0 for no validation.
+        workers: Processes that prepare batches ahead; 0 prepares them in the main one.
+        tensorboard: Whether to write TensorBoard's event files too.
+    """
+
+    steps: int = 600
+    batch: int = 16
+    log_every: int = 20
+    validate_every: int = 100
+    checkpoint_every: int = 100
+    checkpoint_seconds: float = 300.0
+    validate_sequences: int = 64
+    workers: int = 0
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "validate_every", "checkpoint_every"):
+            _at_least(f"train.{name}", getattr(self, name), 1)
+        for name in ("validate_sequences", "workers"):
+            _at_least(f"train.{name}", getattr(self, name), 0)
+        _positive("train.checkpoint_seconds", self.checkpoint_seconds)
+
+
+@dataclass
+class EvaluateSettings:
+    """How predictions are made and scored; see `pyrovp.metrics.Protocol`.
+
+    Args:
+        context, horizon: Frames given and predicted.
+        sequences: Held-out clips.
+        samples: Futures per clip; the best is reported where there are several.
+        ssim: Preset of the SSIM.
+        clip: Whether predictions are clipped to [0, 1] first.
+        checkpoint: The weights that are evaluated: "last", or "best" on validation data.
+    """
+
+    context: int = 12
+    horizon: int = 12
+    sequences: int = 64
+    samples: int = 1
+    ssim: str = "svg"
+    clip: bool = True
+    checkpoint: str = "last"
+
+    def __post_init__(self) -> None:
+        for name in ("context", "horizon", "sequences", "samples"):
+            _at_least(f"evaluate.{name}", getattr(self, name), 1)
+        ssim_preset(self.ssim)
+        if self.checkpoint not in ("last", "best"):
+            raise ValueError(
+                f"evaluate.checkpoint is last or best (on validation data), got {self.checkpoint}"
+            )
+
+
+@dataclass
+class Settings:
+    """A run.
+
+    Args:
+        model, guide, data, elbo, objective: What to build, as `_target_` and arguments.
+        channels: Channels of the frames, for the model.
+        optimiser, train, evaluate: See there.
+        seed: Key of the initial weights, the training data and the noise.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
+        force: Whether to start over although there is a finished or a begun run.
+        out: The folder of all runs.
+    """
+
+    model: Any
+    guide: Any
+    data: Any
+    elbo: Any
+    objective: Any
+    channels: int = 1
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+    seed: int = 0
+    device: str = "auto"
+    force: bool = False
+    out: str = "runs"
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuses values that make sense alone but not together.
+
+    Raises:
+        ValueError: With the keys that disagree.
+    """
+    _at_least("seed", settings.seed, 0)
+    length, context = settings.data.get("length"), settings.evaluate.context
+    if isinstance(length, int) and context >= length:
+        raise ValueError(
+            f"evaluate.context={context} takes in as many frames as a training clip has "
+            f"(data.length={length}) or more; use evaluate.context={max(1, length // 2)}, say, "
+            f"or a larger data.length"
+        )
+    train, best = settings.train, settings.evaluate.checkpoint == "best"
+    if best and (train.validate_sequences == 0 or train.validate_every > train.steps):
+        raise ValueError(
+            f"evaluate.checkpoint=best needs a validation, but train.validate_every="
+            f"{train.validate_every}, train.validate_sequences={train.validate_sequences} and "
+            f"train.steps={train.steps} make none; lower train.validate_every"
+        )
+    if Path(settings.out).is_file():
+        raise ValueError(f"out={settings.out} is a file; give the folder of all runs")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be a positive number, got {value}")

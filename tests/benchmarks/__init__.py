@@ -1,0 +1,3 @@
+"""Tests of what the benchmarks compare with."""
+
+__all__: list[str] = []

@@ -1,0 +1,91 @@
+"""What a user may get wrong: refused before training, in a sentence that says what to do."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.experiments.conftest import Outcome
+
+Command = Callable[..., Outcome]
+
+BAD = {
+    "no model": ([], ["no model given", "cwvae, dlh, notmpabs, rssm, tald", "+model=dlh"]),
+    "misspelt model": (["+model=dhl"], ["no model 'dhl'", "did you mean dlh?", "rssm"]),
+    "misspelt model in a sweep": (["-m", "model=dlh,cwave"], ["'cwave'", "did you mean cwvae?"]),
+    "unknown data set": (["+model=dlh", "data=moving_dogs"], ["'moving_dogs'", "moving_digits"]),
+    "unknown bound": (["+model=dlh", "elbo=meanfield"], ["'meanfield'", "mean_field"]),
+    "unknown size": (["+model=dlh", "+size=papper"], ["'papper'", "did you mean paper?"]),
+    "misspelt key": (["+model=dlh", "train.step=5"], ["train.step;", "did you mean train.steps?"]),
+    "misspelt section": (["+model=dlh", "trian.steps=5"], ["trian.steps", "train.steps"]),
+    "unknown argument": (
+        ["+model=cwvae", "+model.level=2"], ["model.level", "did you mean levels?"],
+    ),
+    "not a number": (["+model=dlh", "train.steps=many"], ["train.steps=many", "Integer"]),
+    "empty batch": (["+model=dlh", "train.batch=0"], ["train.batch", "at least 1", "got 0"]),
+    "negative budget": (["+model=dlh", "train.steps=-5"], ["train.steps", "at least 1", "-5"]),
+    "nothing to predict": (["+model=dlh", "evaluate.horizon=0"], ["evaluate.horizon", "got 0"]),
+    "context too long": (
+        ["+model=dlh", "evaluate.context=6"], ["evaluate.context=6", "data.length=6", "larger"],
+    ),
+    "frame size": (["+model=dlh", "data.resolution=24"], ["24", "32, 64"]),
+    "no noise": (["+model=dlh", "model.std=0"], ["standard deviation", "positive", "0"]),
+    "no levels": (["+model=cwvae", "model.levels=0"], ["at least 1 level", "got 0"]),
+    "channels": (["+model=dlh", "channels=3"], ["channels=3", "have 1", "data.channels"]),
+    "frames that do not fit": (
+        ["+model=dlh", "model.resolution=32"], ["do not fit", "[N, 1, 32, 32]", "[6, 1, 16, 16]"],
+    ),
+    "annealing from nothing": (
+        ["+model=dlh", "elbo=trace", "objective.beta.start=0"], ["above 0", "elbo=hierarchy"],
+    ),
+    "misspelt SSIM": (["+model=dlh", "evaluate.ssim=wong"], ["'wong'", "wang"]),
+    "best of what": (
+        ["+model=dlh", "evaluate.checkpoint=best", "train.validate_every=99"],
+        ["evaluate.checkpoint=best", "lower train.validate_every"],
+    ),
+    "misspelt weights": (["+model=dlh", "evaluate.checkpoint=lst"], ["last or best", "lst"]),
+    "no such device": (["+model=dlh", "device=gpu"], ["device=gpu", "auto, cpu, cuda"]),
+    "bad syntax": (["+model=dlh", "train.steps"], ["train.steps"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused(command: Command, case: str) -> None:
+    arguments, expected = BAD[case]
+    outcome = command(*arguments)
+    assert outcome.code == 2, outcome.output
+    for text in expected:
+        assert text in outcome.errors
+    assert "Traceback" not in outcome.errors
+    assert not list(outcome.out.glob("*/seed*"))  # no work was begun
+
+
+def test_a_gpu_that_is_not_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    outcome = command("+model=dlh", "device=cuda")
+    assert outcome.code == 2
+    assert "sees 0 CUDA devices" in outcome.errors and "device=cpu" in outcome.errors
+
+
+def test_a_folder_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "runs"):
+        outcome = command("+model=dlh", out=out)
+        assert outcome.code == 2
+        assert "folder" in outcome.errors and str(tmp_path / "file") in outcome.errors
+
+
+def test_tensorboard_that_is_not_installed(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    outcome = command("+model=dlh", "train.tensorboard=true")
+    assert outcome.code == 2 and "pip install 'pyrovp[tensorboard]'" in outcome.errors
+
+
+def test_a_diverging_run_says_where(command: Command) -> None:
+    outcome = command("+model=rssm", "optimiser.lr=1e30", "train.steps=5")
+    assert outcome.code == 2
+    assert "not finite at step" in outcome.errors and "last good checkpoint" in outcome.errors
+    assert not (outcome.folder / "done.json").exists()

@@ -1,0 +1,72 @@
+"""Posterior heads against the layers they stand for."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pyrovp.heads import Gaussian
+from pyrovp.posteriors import OwnHead, PosteriorHead, SharedTrunk
+from tests.oracles.tiny import close, randn
+from tests.test_heads import literal
+
+STATE = Gaussian(2, hidden=(5,), activation=F.elu, min_std=0.01, shift=0.54)
+SHOWN, EVIDENCE = (3,), 4
+
+
+def built(kind: PosteriorHead, state: Gaussian = STATE) -> tuple[Any, nn.Module]:
+    return kind.build(state, SHOWN, EVIDENCE).double(), state.head(*SHOWN).double()
+
+
+@pytest.mark.parametrize("kind", [OwnHead(), OwnHead(hidden=(6, 3)), SharedTrunk()])
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
+def test_returns_a_packed_belief(kind: PosteriorHead, leading: tuple[int, ...]) -> None:
+    q, prior = built(kind)
+    belief = q(randn(*leading, 3), q.early(randn(*leading, 4)), prior)
+    assert belief.shape == (*leading, 4)
+    assert (belief[..., 2:] > 0.01).all()
+
+
+@pytest.mark.parametrize("kind", [OwnHead(), OwnHead(hidden=(6, 3)), SharedTrunk()])
+def test_evidence_of_all_ticks_may_come_first(kind: PosteriorHead) -> None:
+    q, prior = built(kind)
+    shown, evidence = randn(3, 3), randn(3, 7, 4, seed=1)
+    early = q.early(evidence)
+    for t in range(7):
+        alone = q(shown, q.early(evidence[:, t]), prior)
+        close(q(shown, early[:, t], prior), alone)
+        other = q(shown, q.early(evidence[:, (t + 1) % 7]), prior)
+        assert (alone != other).all(), "the evidence is seen"
+
+
+@pytest.mark.parametrize("hidden", [None, (6, 3)])
+def test_an_own_head_is_a_head_on_what_is_shown_and_the_evidence(
+    hidden: tuple[int, ...] | None,
+) -> None:
+    q, prior = built(OwnHead(hidden))
+    head = q.head
+    assert head.state == Gaussian(2, hidden or (5,), F.elu, 0.01, 0.54)
+    shown, evidence = randn(3, 3), randn(3, 4, seed=1)
+    close(q(shown, q.early(evidence), prior), literal(head, shown, evidence))
+    assert not {id(p) for p in q.parameters()} & {id(p) for p in prior.parameters()}
+
+
+def test_a_shared_trunk_has_only_an_output_layer_of_its_own() -> None:
+    q, prior = built(SharedTrunk())
+    shown, evidence = randn(3, 3), randn(3, 4, seed=1)
+    own = list(q.parameters())
+    assert sum(p.numel() for p in own) == (5 + 4 + 1) * 4
+    trunk: Tensor = prior.trunk(shown)  # type: ignore[operator]
+    raw = torch.cat((trunk, evidence), -1) @ torch.cat(list(q.output.weights), 1).T
+    raw = raw + q.output.bias
+    belief = q(shown, q.early(evidence), prior)
+    close(belief[:, :2], raw[:, :2])
+    close(belief[:, 2:], torch.log1p(raw[:, 2:].exp()) + 0.01)
+    gradients = torch.autograd.grad(belief.sum(), list(prior.parameters()), allow_unused=True)
+    reached = {
+        name: gradient is not None
+        for (name, _), gradient in zip(prior.named_parameters(), gradients, strict=True)
+    }
+    assert all(is_reached != name.startswith("output") for name, is_reached in reached.items())

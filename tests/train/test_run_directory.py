@@ -1,0 +1,93 @@
+"""Names of runs, their lock, and what clearing one removes."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrovp.train import RunDirectory, RunError, fingerprint
+
+CONFIG: dict[str, Any] = {
+    "model": {"_target_": "m", "levels": 3},
+    "train": {"steps": 100, "batch": 8, "log_every": 5, "workers": 0},
+    "evaluate": {"context": 12},
+    "seed": 0,
+    "device": "cpu",
+    "force": False,
+    "out": "runs",
+}
+
+
+def changed(section: str, key: str | None, value: object) -> dict[str, Any]:
+    return CONFIG | {section: value if key is None else CONFIG[section] | {key: value}}
+
+
+@pytest.mark.parametrize(
+    "section, key, value, same",
+    [
+        ("train", "steps", 7, True),
+        ("train", "log_every", 7, True),
+        ("train", "workers", 7, True),
+        ("evaluate", "context", 7, True),
+        ("seed", None, 7, True),
+        ("device", None, "cuda", True),
+        ("force", None, True, True),
+        ("out", None, "elsewhere", True),
+        ("train", "batch", 7, False),
+        ("model", "levels", 7, False),
+        ("model", "steps", 7, False),
+    ],
+)
+def test_the_name_is_what_is_learned(section: str, key: str, value: object, same: bool) -> None:
+    assert (fingerprint(changed(section, key, value)) == fingerprint(CONFIG)) is same
+
+
+def test_the_path() -> None:
+    directory = RunDirectory(Path("runs"), "dlh", "moving_digits", CONFIG, 3)
+    assert directory.path == Path(f"runs/dlh-moving_digits-{fingerprint(CONFIG)}/seed3")
+    assert len(fingerprint(CONFIG)) == 8
+
+
+def test_two_processes_refuse_each_other_and_a_kill_lets_go(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path, "dlh", "moving_digits", CONFIG, 0)
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from pyrovp.train.run_directory import RunDirectory\n"
+        f"out, config = Path({str(tmp_path)!r}), {CONFIG!r}\n"
+        "directory = RunDirectory(out, 'dlh', 'moving_digits', config, 0)\n"
+        "with directory.lock():\n"
+        "    print('locked', flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=root
+    )
+    with process:
+        assert process.stdout is not None and process.stdout.readline() == "locked\n"
+        with pytest.raises(RunError, match="another process is working"), directory.lock():
+            pass
+        process.kill()
+    with directory.lock():
+        pass
+
+
+def test_clearing_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path, "dlh", "moving_digits", CONFIG, 0)
+    with directory.lock():
+        directory.checkpoints.mkdir()
+        (directory.checkpoints / "step_00000001.pt").touch()
+        (directory.path / "notes.txt").write_text("mine")
+        directory.write_json("done.json", {"steps": 5})
+        assert directory.done() == {"steps": 5}
+        directory.clear()
+        assert directory.done() is None
+        assert {path.name for path in directory.path.iterdir()} == {".lock", "notes.txt"}
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    directory = RunDirectory(tmp_path / "file", "dlh", "moving_digits", CONFIG, 0)
+    with pytest.raises(RunError, match="cannot write .* choose another folder"), directory.lock():
+        pass
