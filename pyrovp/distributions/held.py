@@ -73,7 +73,7 @@ class Held(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Held":
         """The same distribution over a larger batch."""
-        if same_shape(batch_shape, self._batch_shape) and same_shape(batch_shape, self.open.shape):
+        if same_shape(batch_shape, self._batch_shape, self.open.shape):
             return self
         batch_shape = Size(batch_shape)
         return Held(

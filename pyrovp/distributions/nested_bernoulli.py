@@ -85,7 +85,8 @@ class NestedBernoulli(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "NestedBernoulli":
         """The same distribution over a larger batch."""
-        if same_shape(batch_shape, self._batch_shape):
+        opened = self.raw.shape if self.open is None else self.open.shape
+        if same_shape(batch_shape, self.raw.shape, opened):
             return self
         batch_shape = Size(batch_shape)
         return NestedBernoulli(

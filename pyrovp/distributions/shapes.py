@@ -12,9 +12,13 @@ from torch import Size
 __all__ = ["common_shape", "same_shape"]
 
 
-def same_shape(asked: Sequence[int], given: Size) -> bool:
-    """Whether a distribution of shape `given` need not be expanded."""
-    return tuple(asked) == given
+def same_shape(asked: Sequence[int], *given: Size) -> bool:
+    """Whether a distribution whose parts have the shapes `given` need not be expanded.
+
+    All parts count: those of two ticks are stacked, which does not broadcast as the parts do.
+    """
+    asked = tuple(asked)
+    return all(asked == shape for shape in given)
 
 
 def common_shape(first: Size, *others: Size) -> Size:

@@ -100,7 +100,8 @@ class TemporalMixture(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "TemporalMixture":
         """The same mixture over a larger batch."""
-        if same_shape(batch_shape, self._batch_shape):
+        parts = (self.e.shape, self.static.shape[:-1], self.raw.shape[:-1])
+        if same_shape(batch_shape, *parts):
             return self
         batch_shape = Size(batch_shape)
         packed = batch_shape + self.static.shape[-1:]

@@ -209,8 +209,16 @@ def _normals(ds: list[DiagonalNormal]) -> DiagonalNormal:
 
 
 def _mixtures(ds: list[TemporalMixture]) -> TemporalMixture:
+    batch = len(ds[0].batch_shape)
     e, static = torch.stack([d.e for d in ds]), torch.stack([d.static for d in ds])
-    return TemporalMixture(e, static, stack([d.raw for d in ds]))
+    change = stack([d.raw for d in ds])
+    return TemporalMixture(_led(e, batch), _led(static, batch + 1), _led(change, batch + 1))
+
+
+def _led(ticks: Tensor, dims: int) -> Tensor:
+    """Stacked ticks, [N, ...], of a part that may lack the particles' dimension."""
+    missing = 1 + dims - ticks.dim()
+    return ticks[(slice(None), *[None] * missing)] if missing else ticks
 
 
 def _bernoullis(ds: list[NestedBernoulli]) -> NestedBernoulli:

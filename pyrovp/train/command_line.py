@@ -157,10 +157,10 @@ def _known_keys(arguments: Sequence[str], conf: Path) -> list[str]:
 
 
 def _flatten(node: DictConfig, prefix: str) -> Iterator[str]:
-    for key in node:
-        yield f"{prefix}{key}"
-        if not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
-            yield from _flatten(node[key], f"{prefix}{key}.")
+    for name in map(str, node):
+        yield prefix + name
+        if not OmegaConf.is_missing(node, name) and isinstance(node[name], DictConfig):
+            yield from _flatten(node[name], f"{prefix}{name}.")
 
 
 def _help(conf: Path) -> str:

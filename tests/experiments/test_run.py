@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,10 @@ PICTURES = ["predictions.png", "predictions.gif", "curves.png", "levels.png"]
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     newest = max((folder / "checkpoint").glob("step_*.pt"))
     return torch.load(newest, weights_only=True)["objective"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -39,7 +44,7 @@ def test_a_run_leaves_everything(command: Command, model: str) -> None:
 
 
 def test_the_resolved_configuration_is_saved(command: Command) -> None:
-    saved = OmegaConf.load(command("model=rssm").folder / "config.yaml")
+    saved = read(command("model=rssm").folder / "config.yaml")
     assert saved["model"]["channels"] == 1 and saved["model"]["resolution"] == 16
     assert saved["train"]["steps"] == 2
 
@@ -171,7 +176,8 @@ def test_a_hierarchy_of_ones_own(command: Command, tmp_path: Path, period: int, 
 def test_paper_size_is_the_papers(command: Command, model: str) -> None:
     outcome = command(f"+model={model}", "+size=paper", "--cfg", "job", tiny=False)
     assert outcome.code == 0, outcome.errors
-    config = OmegaConf.create(outcome.output)
+    config = OmegaConf.to_container(OmegaConf.create(outcome.output))
+    assert isinstance(config, dict)
     assert config["data"]["resolution"] == 64 and config["data"]["length"] == 100
     assert config["model"]["memory"] == 200 and config["model"]["state"] == 20
     assert config["model"]["width"] == 1.0 and config["data"]["digits"] == 2

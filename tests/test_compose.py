@@ -1,0 +1,76 @@
+"""Something new, composed by a user: two fixed clocks under a KL-gated top."""
+
+import inspect
+from functools import partial
+
+import pyro
+import torch
+from torch import Tensor
+
+from pyrovp.predict import Rollout
+
+CONTEXT, HORIZON, STEPS = 8, 6, 12
+
+
+# fmt: off
+def compose(video: Tensor) -> tuple[Tensor, Rollout]:
+    from pyrovp import (GRU, DCGANDecoder, DCGANEncoder, Every, Filtering, Gaussian, GaussianFrames,
+                        Hierarchy, HierarchyELBO, LatentDynamics, Level, MixtureGate, Parent)
+    from pyrovp.predict import open_loop
+
+    hierarchy = Hierarchy(
+        levels=[Level(clock=Every(1), memory=GRU(16), state=Gaussian(4)),
+                Level(clock=Every(4), memory=GRU(16), state=Gaussian(4)),
+                Level(clock=Every(4), gate=MixtureGate(), memory=GRU(16), state=Gaussian(4))],
+        wiring=Parent(), encoder=DCGANEncoder(1, resolution=16, width=0.1), emission=GaussianFrames(
+            partial(DCGANDecoder, channels=1, resolution=16, width=0.1), std=0.4))
+    model, guide = LatentDynamics(hierarchy), Filtering(hierarchy)
+
+    bound, losses = HierarchyELBO()(model, guide), []
+    optimiser = torch.optim.Adam(bound.parameters(), lr=1e-3)
+    for _ in range(STEPS):
+        loss = bound(video)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.detach())
+
+    return torch.stack(losses), open_loop(model, guide, video[:, :CONTEXT], HORIZON)
+# fmt: on
+
+
+def test_it_takes_at_most_25_lines() -> None:
+    body = inspect.getsource(compose).splitlines()[1:]
+    assert len([line for line in body if line.strip()]) <= 25, "imports, training and all"
+
+
+def squares(batch: int, frames: int) -> Tensor:
+    """A bright square that moves to the right and wraps around, [B, T, 1, 16, 16]."""
+    video = torch.zeros(batch, frames, 1, 16, 16)
+    for b in range(batch):
+        for t in range(frames):
+            columns = (torch.arange(4) + 2 * t + 3 * b) % 16
+            video[b, t, 0, 4:9, columns] = 1
+    return video
+
+
+def test_it_trains_and_predicts_open_loop() -> None:
+    video = squares(4, CONTEXT + HORIZON)
+    losses, rollout = compose(video)
+    assert bool(losses.isfinite().all())
+    assert float(losses[-3:].mean()) < 0.9 * float(losses[:3].mean())
+    assert rollout.reconstruction.shape == (4, CONTEXT, 1, 16, 16)
+    assert rollout.prediction.shape == (4, HORIZON, 1, 16, 16)
+    assert bool(rollout.prediction.isfinite().all())
+    assert rollout.gates.shape == (4, 3, CONTEXT + HORIZON)
+    slow = torch.arange(CONTEXT + HORIZON) % 4 == 0
+    assert bool((rollout.gates[:, 0] == 1).all())
+    assert torch.equal(rollout.gates[:, 1] == 1, slow.expand(4, -1))
+    assert bool((rollout.gates[:, 2, ~slow] == 0).all())
+    assert bool((rollout.gates[:, 2, 0] == 1).all())
+    for level in (1, 2, 3):
+        kl = rollout.kl[level]
+        assert kl.shape == (4, CONTEXT) and bool((kl >= 0).all())
+        assert bool((kl[:, 0] > 0).all())
+        assert level == 1 or bool((kl[:, ~slow[:CONTEXT]] == 0).all())
+    assert not pyro.get_param_store()

@@ -1,0 +1,91 @@
+"""Values to be: stacked, they are what each would have been alone."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pyrovp.lazy import Deferred, Lazy, force, stack, stack_frames
+from tests.oracles.tiny import close, randn
+
+
+class Counted(nn.Module):
+    """A layer that counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2).double()
+        self.calls = 0
+
+    def forward(self, h: Tensor, c: tuple[Tensor, ...] = ()) -> Tensor:
+        self.calls += 1
+        return self.layer(h + sum(c, torch.zeros(())))  # type: ignore[no-any-return]
+
+
+def deferred(network: Counted, count: int, *, context: Tensor | None = None) -> list[Deferred]:
+    return [
+        Deferred(
+            network,
+            (randn(4, 3, seed=t), (randn(4, 3, seed=t + 50) if context is None else context,)),
+            (4, 2),
+        )
+        for t in range(count)
+    ]
+
+
+@pytest.mark.parametrize("context", [None, randn(4, 3, seed=99)])
+def test_stacking_calls_the_network_once(context: Tensor | None) -> None:
+    network = Counted()
+    values = deferred(network, 5, context=context)
+    together = stack(values)
+    assert network.calls == 1
+    alone = torch.stack([force(value) for value in values])
+    assert together.shape == (5, 4, 2)
+    close(together, alone)
+    leaves = list(network.parameters())
+    for mine, theirs in zip(
+        torch.autograd.grad(together.square().sum(), leaves),
+        torch.autograd.grad(alone.square().sum(), leaves),
+        strict=True,
+    ):
+        close(mine, theirs)
+
+
+def test_a_value_is_computed_once() -> None:
+    network = Counted()
+    (value,) = deferred(network, 1)
+    assert value.pending and value.shape == (4, 2)
+    assert force(value) is force(value)
+    assert not value.pending and network.calls == 1
+
+
+def test_tensors_are_forced_and_stacked_as_they_are() -> None:
+    x, y = randn(2), randn(2, seed=1)
+    assert force(x) is x
+    assert torch.equal(stack([x, y]), torch.stack([x, y]))
+
+
+def test_what_cannot_be_stacked_together_is_computed_one_by_one() -> None:
+    a, b = Counted(), Counted()
+    mixed: list[Tensor | Lazy] = [*deferred(a, 2), *deferred(b, 1), randn(4, 2)]
+    close(stack(mixed), torch.stack([force(value) for value in mixed]))
+    computed = deferred(a, 3)
+    force(computed[1])
+    close(stack(computed), torch.stack([force(value) for value in computed]))
+
+
+def test_inputs_that_gain_particles_broadcast() -> None:
+    network = Counted()
+    values = [
+        Deferred(network, (randn(4, 3), ()), (4, 2)),
+        Deferred(network, (randn(5, 4, 3, seed=1), ()), (5, 4, 2)),
+    ]
+    together = stack(values)
+    close(together[0], force(values[0]).expand(5, 4, 2))
+    close(together[1], force(values[1]))
+
+
+def test_frames_are_stacked_before_the_features() -> None:
+    frames = [randn(4, 3, seed=t) for t in range(5)]
+    assert torch.equal(stack_frames(frames), torch.stack(frames, 1))
+    particles = [frames[0], *(x.expand(2, 4, 3) for x in frames[1:])]
+    assert torch.equal(stack_frames(particles), torch.stack(frames, 1).expand(2, 4, 5, 3))
