@@ -1,32 +1,32 @@
 """Something new, composed by a user: two fixed clocks under a KL-gated top."""
 
 import inspect
-from functools import partial
 
 import pyro
 import torch
 from torch import Tensor
 
-from pyrovp.predict import Rollout
+import pyrovp as pv
+from pyrovp.predict import Rollout, open_loop
 
 CONTEXT, HORIZON, STEPS = 8, 6, 12
 
 
-# fmt: off
 def compose(video: Tensor) -> tuple[Tensor, Rollout]:
-    from pyrovp import (GRU, DCGANDecoder, DCGANEncoder, Every, Filtering, Gaussian, GaussianFrames,
-                        Hierarchy, HierarchyELBO, LatentDynamics, Level, MixtureGate, Parent)
-    from pyrovp.predict import open_loop
-
-    hierarchy = Hierarchy(
-        levels=[Level(clock=Every(1), memory=GRU(16), state=Gaussian(4)),
-                Level(clock=Every(4), memory=GRU(16), state=Gaussian(4)),
-                Level(clock=Every(4), gate=MixtureGate(), memory=GRU(16), state=Gaussian(4))],
-        wiring=Parent(), encoder=DCGANEncoder(1, resolution=16, width=0.1), emission=GaussianFrames(
-            partial(DCGANDecoder, channels=1, resolution=16, width=0.1), std=0.4))
-    model, guide = LatentDynamics(hierarchy), Filtering(hierarchy)
-
-    bound, losses = HierarchyELBO()(model, guide), []
+    hierarchy = pv.Hierarchy(
+        levels=[
+            pv.Level(clock=pv.Every(1), memory=pv.GRU(16), state=pv.Gaussian(4)),
+            pv.Level(clock=pv.Every(4), memory=pv.GRU(16), state=pv.Gaussian(4)),
+            pv.Level(pv.GRU(16), pv.Gaussian(4), clock=pv.Every(4), gate=pv.MixtureGate()),
+        ],
+        wiring=pv.Parent(),
+        encoder=pv.DCGANEncoder(1, resolution=16, width=0.1),
+        emission=pv.GaussianFrames(
+            lambda inputs: pv.DCGANDecoder(inputs, 1, resolution=16, width=0.1), std=0.4
+        ),
+    )
+    model, guide = pv.LatentDynamics(hierarchy), pv.Filtering(hierarchy)
+    bound, losses = pv.HierarchyELBO()(model, guide), []
     optimiser = torch.optim.Adam(bound.parameters(), lr=1e-3)
     for _ in range(STEPS):
         loss = bound(video)
@@ -34,14 +34,13 @@ def compose(video: Tensor) -> tuple[Tensor, Rollout]:
         loss.backward()
         optimiser.step()
         losses.append(loss.detach())
-
     return torch.stack(losses), open_loop(model, guide, video[:, :CONTEXT], HORIZON)
-# fmt: on
 
 
 def test_it_takes_at_most_25_lines() -> None:
-    body = inspect.getsource(compose).splitlines()[1:]
-    assert len([line for line in body if line.strip()]) <= 25, "imports, training and all"
+    """The body above and the lines that import torch, pyrovp and open_loop."""
+    body = [line for line in inspect.getsource(compose).splitlines()[1:] if line.strip()]
+    assert len(body) + 3 <= 25
 
 
 def squares(batch: int, frames: int) -> Tensor:

@@ -7,7 +7,7 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 
-from pyrovp.distributions.shapes import same_shape
+from pyrovp.distributions.shapes import common_shape, same_shape
 
 __all__ = ["Held"]
 
@@ -28,6 +28,7 @@ class Held(TorchDistribution):
         base: batch_shape [...], event_shape [Z]
         held: [..., Z]
         open: bool [...]
+        batch_shape: what the three broadcast to
     """
 
     support = constraints.real_vector
@@ -40,10 +41,12 @@ class Held(TorchDistribution):
         open: Tensor,
         validate_args: bool | None = None,
     ) -> None:
-        self.base = base
+        batch = common_shape(base.batch_shape, open.shape, held.shape[:-1])
+        self.base = base if base.batch_shape == batch else base.expand(batch)
         self.held = held
-        self.open = open if open.dtype is torch.bool else open.detach() > 0
-        self._batch_shape = base.batch_shape
+        opened = open if open.dtype is torch.bool else open.detach() > 0
+        self.open = opened if opened.shape == batch else opened.expand(batch)
+        self._batch_shape = batch
         self._event_shape = base.event_shape
         self._validate_args = False
 
@@ -73,7 +76,7 @@ class Held(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Held":
         """The same distribution over a larger batch."""
-        if same_shape(batch_shape, self._batch_shape, self.open.shape):
+        if same_shape(batch_shape, self._batch_shape):
             return self
         batch_shape = Size(batch_shape)
         return Held(

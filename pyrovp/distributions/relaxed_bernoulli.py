@@ -50,12 +50,12 @@ class LogitRelaxedBernoulli(_LogitRelaxedBernoulli, TorchDistributionMixin):
         uniform = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         eps = torch.finfo(uniform.dtype).eps
         noise = torch.logit(uniform.clamp(eps, 1 - eps))
-        return (self.logits + noise) / self.temperature  # type: ignore[no-any-return]
+        return (self.logits + noise) / self.temperature
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats, [...]."""
         difference = self.logits - value * self.temperature
-        return self.temperature.log() + difference - 2 * F.softplus(difference)  # type: ignore[no-any-return]
+        return self.temperature.log() + difference - 2 * F.softplus(difference)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "LogitRelaxedBernoulli":
         """The same distribution over a larger batch."""

@@ -96,6 +96,9 @@ def run_command(job: Callable[[], None], conf: Path) -> None:
         if _TRACES:
             raise
         _stop(_explain(error, sys.argv[1:], conf))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
 
 
 def _stop(message: str) -> None:

@@ -5,25 +5,22 @@
 Everything that a user may have got wrong is refused while building, before any work is done.
 """
 
-import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from pyrovp.checks import nearest
+from pyrovp.analysis import Gates, infer_gates, report
 from pyrovp.data import KeyedVideos, batches
 from pyrovp.describe import count_parameters, describe, unseen_levels
 from pyrovp.draw import curves_png, levels_png, predictions_gif, predictions_png, training_png
 from pyrovp.evaluate import Results, evaluate
 from pyrovp.metrics import Protocol, render, ssim_preset
+from pyrovp.train.build import brief, choose_device, device_name, make, make_guide
 from pyrovp.train.checkpoint import Checkpoints
 from pyrovp.train.log import Log, check_tensorboard, read_rows
 from pyrovp.train.loop import Cadence, fit
@@ -31,7 +28,7 @@ from pyrovp.train.randomness import seed_noise, undisturbed
 from pyrovp.train.run_directory import RunDirectory
 from pyrovp.train.settings import Settings, check_settings
 
-__all__ = ["Experiment", "choose_device"]
+__all__ = ["Experiment"]
 
 
 @dataclass(frozen=True)
@@ -70,24 +67,24 @@ class Experiment:
         self.device = choose_device(settings.device)
         train, test = settings.train, settings.evaluate
         # Its own part of the key: three seeds see three training sets and one test set.
-        self.training = _make("data", settings.data, split="train", seed=settings.seed)
+        self.training = make("data", settings.data, split="train", seed=settings.seed)
         held_out = {"split": "validation", "size": max(1, train.validate_sequences)}
-        self.validation = _make("data", settings.data, **held_out)
+        self.validation = make("data", settings.data, **held_out)
         held_out = {"split": "test", "size": test.sequences}
         length = test.context + test.horizon
-        self.testing = _make("data", settings.data, **held_out, length=length)
+        self.testing = make("data", settings.data, **held_out, length=length)
         self.protocol = Protocol(
             "run", test.context, test.horizon, test.samples, ssim_preset(test.ssim), test.clip
         )
         seed_noise(settings.seed, 0, torch.device("cpu"))
-        self.model: Any = _make("model", settings.model)
-        self.guide: Any = _make_guide(settings.guide, self.model)
-        self.objective: nn.Module = _make(
+        self.model: Any = make("model", settings.model)
+        self.guide: Any = make_guide(settings.guide, self.model)
+        self.objective: nn.Module = make(
             "objective",
             settings.objective,
             model=self.model,
             guide=self.guide,
-            elbo=_make("elbo", settings.elbo),
+            elbo=make("elbo", settings.elbo),
         ).to(self.device)
         self.directory = RunDirectory(
             Path(settings.out), model_name, data_name, asdict(settings), settings.seed
@@ -112,21 +109,12 @@ class Experiment:
     def introduction(self) -> str:
         """What this run is, for its first lines."""
         (model, data), settings = self.names, self.settings
-        sections = [
-            "data",
-            "model",
-            "guide",
-            "elbo",
-            "objective",
-            "optimiser",
-            "train",
-            "evaluate",
-        ]
+        sections = "data model guide elbo objective optimiser train evaluate".split()
         lines = [f"{model} on {data}: {self.training.source}", ""]
-        lines += [f"{name:10}{_brief(asdict(settings)[name])}" for name in sections]
+        lines += [f"{name:10}{brief(asdict(settings)[name])}" for name in sections]
         threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
         lines += ["", describe(self.model, self.guide)]
-        lines += [f"device            {_device_name(self.device)}{threads}", ""]
+        lines += [f"device            {device_name(self.device)}{threads}", ""]
         lines += [f"seed {settings.seed}, folder {self.directory.path}"]
         if unseen := unseen_levels(self.model, settings.evaluate.context):
             lines.append(f"note: {unseen}")
@@ -212,7 +200,8 @@ class Experiment:
 
     def _report(self, results: Results, step: int, say: Callable[[str], None]) -> None:
         """Writes figures and pictures and prints the table."""
-        self.directory.write_json("metrics.json", self._facts(step) | results.summary())
+        events = self._events(results.gated)
+        self.directory.write_json("metrics.json", self._facts(step) | results.summary() | events)
         films = vars(results.films)
         pictures: dict[str, Callable[[Path], None]] = {
             "predictions.png": lambda path: predictions_png(path, **films),
@@ -226,8 +215,23 @@ class Experiment:
             pictures["training.png"] = lambda path: training_png(path, rows)
         for name, draw in pictures.items():
             draw(self.directory.path / name)
-        say("\n".join(["", render(results.table), *results.sentences(), "", "pictures:"]))
+        sentences = [*results.sentences(), *_event_sentences(events)]
+        say("\n".join(["", render(results.table), *sentences, "", "pictures:"]))
         say("\n".join(f"  {self.directory.path / name}" for name in pictures))
+
+    def _events(self, gated: tuple[int, ...]) -> dict[str, Any]:
+        """Gates against the true changes, where the data set knows them and a level has one."""
+        if not gated or "change" not in self.testing[0]["states"]:
+            return {}
+        with undisturbed(), torch.no_grad():
+            seed_noise(self.settings.seed, 0, self.device)
+            parts, changes = [], []
+            for batch in batches(self.testing, self.settings.train.batch):
+                video = batch["video"].to(self.device)
+                parts.append(infer_gates(self.model, self.guide, video))
+                changes.append(batch["states"]["change"])
+        gates = Gates(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
+        return {"events": report(gates, torch.cat(changes))}
 
     def _facts(self, step: int) -> dict[str, Any]:
         """What the figures belong to."""
@@ -236,6 +240,7 @@ class Experiment:
             "model": model,
             "data": data,
             "source": self.testing.source,
+            "training_set": self.training.fingerprint(),
             "test_set": self.testing.fingerprint(),
             "seed": self.settings.seed,
             "step": step,
@@ -244,82 +249,22 @@ class Experiment:
         }
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name.
-
-    Args:
-        name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
-
-    Raises:
-        ValueError: If there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
-    if match is None:
-        raise ValueError(f"device={name} is unknown; use auto, cpu, cuda or cuda:1")
-    if name == "cpu":
-        return torch.device("cpu")
-    count, index = torch.cuda.device_count(), int(match[1] or 0)
-    if index >= count:
-        raise ValueError(
-            f"device={name} was asked for, but torch {torch.__version__} sees {count} CUDA "
-            f"devices here; use device=auto, or device=cpu"
-        )
-    return torch.device("cuda", index)
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _make(key: str, node: Any, **given: Any) -> Any:
-    """Calls a node's `_target_` with its arguments and those `given`."""
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        raise ValueError(f"{key} needs a _target_ (what to call), got {node!r}")
-    try:
-        # The parts first; the call itself is ours, so that its errors arrive as they are.
-        call = instantiate(node, _convert_="all", _partial_=True)
-    except InstantiationException as error:
-        raise ValueError(f"{key}: {_innermost(error)}") from error
-    try:
-        return call(**given)
-    except TypeError as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown is None:
-            raise
-        accepted = [name for name in inspect.signature(call.func).parameters if name not in given]
-        raise ValueError(
-            f"{key}.{unknown[1]} is no argument of {node['_target_']}; "
-            f"{nearest(unknown[1], accepted)}"
-        ) from None
-
-
-def _make_guide(node: Any, model: Any) -> Any:
-    """A guide is given what it shares: the model, or its hierarchy, as its signature says."""
-    call = instantiate(node, _convert_="all", _partial_=True)
-    accepted = inspect.signature(call.func).parameters
-    if "model" in accepted:
-        return _make("guide", node, model=model)
-    return _make("guide", node, hierarchy=model.hierarchy)
-
-
-def _innermost(error: BaseException) -> str:
-    """What went wrong at the bottom, with the place in the configuration."""
-    place = re.search(r"full_key: (\S+)", str(error))
-    while error.__cause__ is not None:
-        error = error.__cause__
-    where = f" (at {place[1]})" if place else ""
-    return f"{error}{where}".splitlines()[0]
-
-
-def _brief(node: Any) -> str:
-    """A section of the configuration in one line."""
-    if isinstance(node, Mapping):
-        parts = [f"{k}={_brief(v)}" for k, v in node.items() if k != "_target_"]
-        target = node.get("_target_")
-        name = f"{target.rsplit('.', 1)[-1]}" if target else ""
-        return f"{name}({', '.join(parts)})" if target else ", ".join(parts)
-    if isinstance(node, list):
-        return f"[{', '.join(map(_brief, node))}]"
-    return str(node)
+def _event_sentences(events: dict[str, Any]) -> list[str]:
+    """The event report in words."""
+    if not events:
+        return []
+    found = events["events"]
+    lines = [
+        f"mean employed levels {found['mean_levels']:.3f} (a perfect two-level detector: "
+        f"{found['perfect_mean_levels']:.3f})"
+    ]
+    for name, gate in found.items():
+        if name.startswith("e_"):
+            lines.append(
+                f"{name} against the true changes: F1 {gate['f1']:.3f} (by chance "
+                f"{gate['chance_f1']:.3f}) at rate {gate['rate']:.3f} (true "
+                f"{found['true_change_rate']:.3f}); p(change) "
+                f"{gate['predicted_where_changed']:.3f} where it changed, "
+                f"{gate['predicted_where_static']:.3f} where it stayed"
+            )
+    return lines

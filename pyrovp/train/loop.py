@@ -236,6 +236,7 @@ class _Run:
         """Keeps the weights if no earlier validation was better."""
         with self._stopwatch_held():
             loss = validate(self.objective, videos, self.seed)
+            _set_step(self.objective, step - 1)  # where the last step had left it
             self.log.write({"step": step, "validation": loss})
             if self.checkpoints is not None and (self._best is None or loss < self._best.loss):
                 self._best = Best(step, loss)

@@ -5,7 +5,7 @@
         metrics.jsonl      the log of training
         checkpoint/        the newest two checkpoints and the best weights
         metrics.json       figures on held-out sequences, with baselines
-        predictions.gif    predictions.png    curves.png    levels.png
+        predictions.gif    predictions.png    curves.png    levels.png    training.png
         done.json          written last: what is finished
 
 The name is made of everything that decides what is learned, and of nothing that only says how
@@ -36,7 +36,7 @@ BUDGET = frozenset({
 
 _FILES = (
     "done.json", "metrics.json", "metrics.jsonl", "config.yaml", "predictions.gif",
-    "predictions.png", "curves.png", "levels.png",
+    "predictions.png", "curves.png", "levels.png", "training.png",
 )  # fmt: skip
 _FOLDERS = ("checkpoint", "tensorboard")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.experiments.conftest import SIZES, TINY
+from pyrovp.train import read_rows
+from tests.experiments.tiny import SIZES, TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 60
@@ -35,9 +36,10 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)["objective"]
 
 
-def written_since(out: Path, moment: float) -> bool:
-    """Whether training has begun: the log is rewritten when it does."""
-    return any(p.stat().st_mtime > moment for p in out.glob("*/seed0/metrics.jsonl"))
+def last_step(out: Path) -> int:
+    """The step of the newest row of the log."""
+    rows = [row for path in out.glob("*/seed0/metrics.jsonl") for row in read_rows(path)]
+    return rows[-1]["step"] if rows else 0
 
 
 @pytest.mark.slow
@@ -45,21 +47,20 @@ def test_the_same_command_goes_on(tmp_path: Path, seed: int) -> None:
     straight = start(tmp_path / "straight")
     output, _ = straight.communicate()
     assert straight.returncode == 0, output
-    moment, steps_seen = random.Random(seed), set()
+    moment, kept = random.Random(seed), set()
     killed = tmp_path / "killed"
-    for _ in range(4):
-        begun = time.time()
+    for target in sorted(moment.sample(range(8, STEPS - 3), 4)):
         process = start(killed)
-        while process.poll() is None and not written_since(killed, begun):
-            time.sleep(0.05)
-        time.sleep(moment.uniform(0.0, 1.5))
+        while process.poll() is None and last_step(killed) < target:
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0.0, 0.1))
         process.kill()
         process.communicate()
-        steps_seen |= {path.name for path in killed.glob("*/seed0/checkpoint/step_*.pt")}
+        kept |= {path.name for path in killed.glob("*/seed0/checkpoint/step_*.pt")}
     last = start(killed)
     output, _ = last.communicate()
     assert last.returncode == 0, output
-    assert len(steps_seen) > 1
+    assert len(kept) > 2
     expected, found = weights(tmp_path / "straight"), weights(killed)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     figures = [next(path.glob("*/seed0/metrics.json")).read_text()

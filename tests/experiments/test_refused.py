@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.experiments.conftest import Outcome
+from tests.experiments.tiny import Outcome
 
 Command = Callable[..., Outcome]
 
@@ -21,6 +21,16 @@ BAD = {
     "misspelt section": (["+model=dlh", "trian.steps=5"], ["trian.steps", "train.steps"]),
     "unknown argument": (
         ["+model=cwvae", "+model.level=2"], ["model.level", "did you mean levels?"],
+    ),
+    "no such model function": (
+        ["+model=dlh", "model._target_=pyrovp.models.dlhh"], ["model: ", "pyrovp.models.dlhh"],
+    ),
+    "no such guide function": (
+        ["+model=dlh", "guide._target_=pyrovp.guide.dlh"], ["guide: ", "pyrovp.guide"],
+    ),
+    "a gate of nothing": (
+        ["+model=dlh", "model.gate={_target_: pyrovp.MixtureGate, size: 0}"],
+        ["model.gate: ", "size is at least 1, got 0"],
     ),
     "not a number": (["+model=dlh", "train.steps=many"], ["train.steps=many", "Integer"]),
     "empty batch": (["+model=dlh", "train.batch=0"], ["train.batch", "at least 1", "got 0"]),

@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from pyrovp.train import read_rows
-from tests.experiments.conftest import Outcome
+from tests.experiments.tiny import Outcome
 
 Command = Callable[..., Outcome]
 MODELS = ["cwvae", "dlh", "notmpabs", "rssm", "tald"]
@@ -110,6 +110,9 @@ def test_seeds_and_sweeps(command: Command) -> None:
     assert [path.name for path in done] == ["seed0", "seed1"] * 2
     a, b = (weights(path) for path in done[:2])
     assert not all(torch.equal(a[name], b[name]) for name in a)
+    first, second = (json.loads((path / "metrics.json").read_text()) for path in done[:2])
+    assert first["training_set"] != second["training_set"]
+    assert first["test_set"] == second["test_set"]
 
 
 def test_the_context_that_shows_the_top_nothing_is_said_aloud(command: Command) -> None:

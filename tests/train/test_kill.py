@@ -50,7 +50,7 @@ def test_killed_at_any_moment(
         process = start()
         # A whole run takes 0.6 s at least, so the first three die on their way, some of them
         # before their first step. Later ones live longer, so that the test ends.
-        process.join(moment.uniform(0.0, 0.2 if kills < 3 else 0.1 * kills))
+        process.join(moment.uniform(0.0, 0.2 if kills < 3 else 0.1 * 1.5**kills))
         if process.is_alive():
             process.kill()
             kills += 1

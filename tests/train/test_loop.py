@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyrovp.train import (
+    Best,
     Cadence,
     Checkpoints,
     Log,
@@ -61,7 +62,7 @@ def test_rows_hold_means_over_their_interval(tmp_path: Path) -> None:
     for value in (lambda row: row["loss"], lambda row: row["parts"]["z_1"]):
         expected = np.mean([value(row) for row in fine[5:]])
         assert value(coarse[1]) == pytest.approx(expected, rel=1e-12)
-    assert coarse[1]["beta"] == pytest.approx(10 / 20) and coarse[1]["lr"] == 0.05
+    assert coarse[1]["beta"] == pytest.approx(10 / 100) and coarse[1]["lr"] == 0.05
     assert coarse[1]["gradient_norm"] > 0 and coarse[1]["frames_per_second"] > 0
     assert coarse[1]["seconds"] > coarse[0]["seconds"] > 0
 
@@ -78,6 +79,15 @@ def test_the_best_weights_are_those_of_the_lowest_validation(tmp_path: Path) -> 
     assert best.loss == losses[best.step]
     # the toy's own numpy factor differs from call to call by up to 10 %
     assert validate(objective, videos) == pytest.approx(best.loss, rel=0.15)
+
+
+def test_a_worse_validation_leaves_the_best_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 1.0, 2.0, 1.0])
+    monkeypatch.setattr("pyrovp.train.loop.validate", lambda *_: next(losses))
+    run_toy(tmp_path, 20, Cadence(100, 5, 100))
+    assert Checkpoints(tmp_path / "checkpoint", "toy").best() == Best(10, 1.0)
 
 
 def test_validation_disturbs_nothing_and_is_annealed() -> None:

@@ -28,7 +28,7 @@ class ToyBound(NamedTuple):
 
 
 class ToyObjective(nn.Module):
-    """A noisy linear map of the frames, annealed over 20 steps.
+    """A noisy linear map of the frames, annealed over 100 steps.
 
     Args:
         broken_at: The step (from 0) whose loss is NaN.
@@ -47,7 +47,7 @@ class ToyObjective(nn.Module):
     def set_step(self, step: int) -> None:
         """Anneals."""
         self.now = step
-        self.beta.fill_(min(1.0, (step + 1) / 20))
+        self.beta.fill_(min(1.0, (step + 1) / 100))
 
     def forward(self, video: Tensor) -> ToyBound:
         """The squared error of noisy frames plus beta times the squared weights."""

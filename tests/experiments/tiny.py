@@ -1,0 +1,36 @@
+"""A budget of two steps, and what such a command leaves behind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["SIZES", "TINY", "Outcome"]
+
+TINY = (
+    "data.length=6", "data.resolution=16", "train.steps=2", "train.batch=2", "train.log_every=1",
+    "train.validate_every=1", "train.checkpoint_every=1", "train.validate_sequences=2",
+    "evaluate.context=3", "evaluate.horizon=3", "evaluate.sequences=2", "device=cpu",
+)  # fmt: skip
+"""Two steps on 16x16 frames."""
+
+SIZES = {
+    "cwvae": ("model.memory=8", "model.hidden=8", "model.state=3", "guide.lift=[8]"),
+    "dlh": ("model.memory=8", "model.context=8", "model.state=3", "model.hidden=[8]"),
+}
+for name in ("tald", "notmpabs", "rssm"):
+    SIZES[name] = SIZES["cwvae"]
+
+
+@dataclass
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    output: str
+    errors: str
+    out: Path
+
+    @property
+    def folder(self) -> Path:
+        """The only run directory."""
+        (folder,) = self.out.glob("*/seed*")
+        return folder
