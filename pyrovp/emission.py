@@ -76,9 +76,12 @@ class _GaussianFrames(FrameModel):
     def __init__(self, decoder: nn.Module, std: float | LearnedStd) -> None:
         super().__init__()
         self.decoder = decoder
-        learned = isinstance(std, LearnedStd)
-        self.log_std = nn.Parameter(torch.tensor(math.log(std.initial))) if learned else None
-        self.fixed_std = None if learned else float(std)
+        self.log_std: nn.Parameter | None = None
+        self.fixed_std: float | None = None
+        if isinstance(std, LearnedStd):
+            self.log_std = nn.Parameter(torch.tensor(math.log(std.initial)))
+        else:
+            self.fixed_std = float(std)
 
     @property
     def std(self) -> Tensor | float:

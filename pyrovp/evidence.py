@@ -45,7 +45,7 @@ class Ladder(nn.Module):
 def encode(encoder: nn.Module, video: Tensor) -> Tensor:
     """The encoder's features of all frames at once, [B, T, C, H, W] -> [B, T, X]."""
     features = encoder(video.flatten(0, 1))
-    return features.unflatten(0, video.shape[:2])  # type: ignore[no-any-return]
+    return features.unflatten(0, video.shape[:2])
 
 
 def windows(features: Tensor, period: int) -> Tensor:

@@ -161,7 +161,7 @@ class Hierarchy(nn.Module):
         moved = self._dynamics[n].advance(h, z)
         gate = self.levels[n].gate
         if moved is h or e is None or gate is None or not gate.block_memory:
-            return moved  # type: ignore[no-any-return]
+            return moved
         return torch.where(e.unsqueeze(-1), moved, h)
 
     def _infer_gate(
@@ -170,7 +170,7 @@ class Hierarchy(nn.Module):
         t: int,
         past: LevelState,
         before: State,
-        logit: Tensor,
+        logit: Tensor | Lazy,
         open: Tensor | None,
         posterior: Posterior | None,
     ) -> dist.TorchDistribution | None:
@@ -254,7 +254,7 @@ class Hierarchy(nn.Module):
         if posterior is None:
             return None
         dynamics = self._dynamics[n]
-        shown = dynamics.shown(h, c)  # type: ignore[operator]
+        shown = dynamics.shown(h, c)
         return posterior.belief(n, t, shown, dynamics.head)
 
     def _above(self, n: int, state: State) -> Context:

@@ -61,7 +61,7 @@ def _look_up(
     found = table.get(key)
     if found is None:
         found = table[key] = (function(*args, **kwargs), args, kwargs)
-    return found[0]  # type: ignore[no-any-return]
+    return found[0]
 
 
 def _identity(argument: Any) -> Any:

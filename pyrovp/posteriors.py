@@ -55,7 +55,7 @@ class _OwnHead(nn.Module):
 
     def forward(self, *inputs: Tensor | nn.Module) -> Tensor:
         *shown, early, _ = inputs
-        return self.head(*shown, early=early)  # type: ignore[no-any-return]
+        return self.head(*shown, early=early)
 
 
 @dataclass(frozen=True)

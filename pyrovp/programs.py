@@ -65,7 +65,7 @@ class LatentDynamics(nn.Module):
                 state = self.hierarchy.step(t, state)
                 contexts.append(state[0].c)
             frames = self.hierarchy.emit(contexts)
-            return pyro.sample(sites.FRAMES, frames, obs=video)  # type: ignore[no-any-return]
+            return pyro.sample(sites.FRAMES, frames, obs=video)
 
 
 class Filtering(nn.Module):
@@ -153,4 +153,4 @@ class _Evidence:
         i = t // self.periods[n]
         if i >= len(self.ticks[n]):
             return None
-        return memo(self.heads[n])(*shown, self.ticks[n][i], trunk)  # type: ignore[arg-type]
+        return memo(self.heads[n])(*shown, self.ticks[n][i], trunk)

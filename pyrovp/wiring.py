@@ -113,7 +113,7 @@ class _AtCell(Dynamics):
         return self.cell.step(h, z, early=memo(self.cell.early)(*c))
 
     def prior(self, h: Tensor, c: Context) -> Tensor:
-        return self.head(h)  # type: ignore[no-any-return]
+        return self.head(h)
 
     def shown(self, h: Tensor, c: Context) -> tuple[Tensor, ...]:
         return (h,)
@@ -167,7 +167,7 @@ class _AtHeads(Dynamics):
         return self.cell.step(h, z)
 
     def prior(self, h: Tensor, c: Context) -> Tensor:
-        return self.head(h, *c)  # type: ignore[no-any-return]
+        return self.head(h, *c)
 
     def shown(self, h: Tensor, c: Context) -> tuple[Tensor, ...]:
         return c

@@ -12,6 +12,8 @@ __all__ = ["seed"]
 
 def pytest_runtest_setup() -> None:
     """Tests must pass offline: only loopback is open (workers and process groups use it)."""
+    # On tensors this small a second thread only waits; under load it costs several times the work.
+    torch.set_num_threads(1)
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 
 

@@ -51,7 +51,7 @@ class Held(TorchDistribution):
         self._validate_args = False
 
     @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    def has_rsample(self) -> bool:
         """Whether the base is reparametrised."""
         return bool(self.base.has_rsample)
 

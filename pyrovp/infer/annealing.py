@@ -65,7 +65,7 @@ class Tempered(Messenger):
             )
         self.beta = beta
 
-    def _pyro_sample(self, msg: dict) -> None:  # type: ignore[override,type-arg]
+    def _pyro_sample(self, msg: dict) -> None:
         where = sites.parse(msg["name"])
         if where is None or msg["is_observed"]:
             return

@@ -117,7 +117,7 @@ class HierarchyELBO(ELBO):
     ) -> float:
         """The loss as a number; gradients are added to the parameters'."""
         loss = self.differentiable_loss(model, guide, *args, **kwargs)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.item()
 
     def _get_trace(

@@ -187,7 +187,7 @@ def _closed_form(q: Any, p: Any, ticks: list[_Tick]) -> Tensor:
 def _kl(q: Any, p: Any) -> Tensor:
     if isinstance(q, TorchIndependent) and isinstance(p, TorchIndependent):
         inner = kl_divergence(q.base_dist, p.base_dist)
-        return dist.util.sum_rightmost(inner, q.reinterpreted_batch_ndims)  # type: ignore
+        return dist.util.sum_rightmost(inner, q.reinterpreted_batch_ndims)
     return kl_divergence(q, p)
 
 

@@ -134,7 +134,7 @@ def stream(
 
 
 def _program(batch: int) -> AbstractContextManager[object]:
-    return pyro.plate(PLATE, batch, dim=-1)  # type: ignore[no-any-return]
+    return pyro.plate(PLATE, batch, dim=-1)
 
 
 def _chunk(

@@ -24,25 +24,24 @@ class HoldStatic(Messenger):
         super().__init__()
         self._last: dict[int, torch.Tensor] = {}
 
-    def _pyro_sample(self, msg: dict) -> None:  # type: ignore[override,type-arg]
+    def _pyro_sample(self, msg: dict) -> None:
         where = sites.parse(msg["name"])
         if where is None or where.kind != sites.STATE:
             return
         fn = msg["fn"]
         mixture = fn.base if isinstance(fn, Held) else fn
         if msg["value"] is None:
-            msg["value"] = fn()
+            value = fn()
             if isinstance(mixture, TemporalMixture):
-                changed = (mixture.e > 0).unsqueeze(-1)
-                msg["value"] = torch.where(changed, msg["value"], self._last[where.level])
-            msg["done"] = True
+                value = torch.where(mixture.e.unsqueeze(-1), value, self._last[where.level])
+            msg.update(value=value, done=True)
         self._last[where.level] = msg["value"]
 
 
 class LikelyGates(Messenger):
     """Gates take their more likely value instead of a draw: e = 1 iff p(e = 1) > 1/2 and open."""
 
-    def _pyro_sample(self, msg: dict) -> None:  # type: ignore[override,type-arg]
+    def _pyro_sample(self, msg: dict) -> None:
         fn = msg["fn"]
         if isinstance(fn, NestedBernoulli) and msg["value"] is None:
             msg["value"] = (fn.mean > 0.5).to(fn.logit.dtype)

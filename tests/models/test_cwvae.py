@@ -360,5 +360,7 @@ def test_trace_elbo_runs_and_its_bound_is_near() -> None:
     ours = HierarchyELBO(num_particles=200, vectorize_particles=True)
     theirs = Trace_ELBO(num_particles=200, vectorize_particles=True, max_plate_nesting=1)
     with torch.no_grad():
-        values = [elbo.differentiable_loss(system.model, system.guide, video) for elbo in (ours, theirs)]
+        values = [
+            elbo.differentiable_loss(system.model, system.guide, video) for elbo in (ours, theirs)
+        ]
     assert float(values[0]) == pytest.approx(float(values[1]), rel=0.05)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from pyrovp import guides, models
 from pyrovp.cells import GRU
+from pyrovp.distributions import TemporalMixture
 from pyrovp.emission import GaussianFrames
-from pyrovp.gates import Forced, Gate, KLComparison, MixtureGate, VaDE
+from pyrovp.gates import Forced, Gate, KLComparison, MixtureGate, Rule, VaDE
 from pyrovp.heads import Gaussian
 from pyrovp.hierarchy import Hierarchy
-from pyrovp.infer import Linear, Objective
+from pyrovp.infer import Evaluation, Linear, Objective
 from pyrovp.levels import Level
 from pyrovp.nets import DCGANDecoder, DCGANEncoder
 from pyrovp.programs import Filtering, LatentDynamics
@@ -118,8 +119,8 @@ class System(NamedTuple):
 
 SIZES: dict[str, Any] = {"state": 2, "memory": 3, "context": 5, "hidden": (4, 6)}
 WIDTH = 0.03
-ALIVE = {(2, False): (2, 1.3), (3, False): (4, 1.3), (4, False): (5, 1.3), (4, True): (4, 1.0)}
-"""Seed and scale of weights under which gates open and close, by levels and whether soft."""
+SEED = 12
+"""Of weights under which the gates of 2, 3 and 4 levels open and close."""
 
 
 def build(
@@ -140,14 +141,13 @@ def build(
     watched = Watched()
     objective = Objective(model, guide, watched, per="sequence", beta=Linear(end=beta)).double()
     objective.set_step(0)  # β in the precision of the rest
-    soft = isinstance(gate, MixtureGate) and isinstance(gate.rule, VaDE)
-    enliven(objective, *ALIVE.get((levels, soft), ALIVE[min(levels, 4), False]))
+    enliven(objective)
     return System(model, guide, objective, watched)
 
 
-def enliven(objective: Objective, seed: int, scale: float) -> None:
+def enliven(objective: Objective) -> None:
     """Random weights, with priors wide and posteriors narrow, or gates would stay shut."""
-    randomise(objective, seed, scale)
+    randomise(objective, SEED, scale=1.1)
     with torch.no_grad():
         for name, parameter in objective.named_parameters():
             if name.startswith("guide.heads") and name.endswith("first.weight_1"):
@@ -191,8 +191,8 @@ def stacked(values: Sequence[Sequence[Tensor]]) -> Tensor:
 def change_prior(fn: Any) -> Tensor:
     """Packed parameters of p1, whichever component was chosen."""
     base = getattr(fn, "base", fn)
-    packed: Tensor = getattr(base, "change", None)  # type: ignore[assignment]
-    return base.parameters if packed is None else packed
+    packed: Tensor = base.change if isinstance(base, TemporalMixture) else base.parameters
+    return packed
 
 
 def assert_same_frames(system: System, video: Tensor, out: dict[str, Any]) -> None:
@@ -232,18 +232,27 @@ def kls_of(system: System, kind: str, levels: int, frames: int) -> Tensor:
     """KL, [B, T, N]; 0 where there is no site."""
     kls, none = system.watched.kls(), torch.zeros(B, dtype=torch.float64)
     return stacked(
-        [
-            [kls.get((kind, n + 1), {}).get(t, none) for t in range(frames)]
-            for n in range(levels)
-        ]
+        [[kls.get((kind, n + 1), {}).get(t, none) for t in range(frames)] for n in range(levels)]
     )
 
 
-def assert_alive(e: Tensor) -> None:
-    """Each gate that could open did so and did not, or a comparison would show little."""
-    for n in range(1, e.shape[2]):
-        could = e[:, 1:, n - 1] == 1
-        assert set(e[:, 1:, n][could].tolist()) == {0.0, 1.0}, f"level {n + 1}"
+def alive(e: Tensor) -> bool:
+    """Whether each gate that could open did so and did not, or a comparison would show little."""
+    could = (e[:, 1:, n][e[:, 1:, n - 1] == 1].tolist() for n in range(1, e.shape[2]))
+    return all(set(outcomes) == {0.0, 1.0} for outcomes in could)
+
+
+def evaluate(system: System, video: Tensor, given: bool) -> tuple[Evaluation, Tensor]:
+    """The objective and its gates [B, T, N], under noise that lets them open and close."""
+    for seed in range(20):
+        torch.manual_seed(seed)
+        found = system.objective(video)
+        e = gates_of(
+            system.watched.guide_trace, len(system.model.hierarchy.levels), video.shape[1]
+        )
+        if given or alive(e):
+            return found, e
+    pytest.fail("these weights leave some gate open or shut whatever the noise; try another SEED")
 
 
 def assert_equals_oracle(
@@ -251,9 +260,8 @@ def assert_equals_oracle(
 ) -> dict[str, Any]:
     """Under the rule that compares KLs: everything. Under VaDE, see `test_soft_gates_...`."""
     levels, frames = len(system.model.hierarchy.levels), video.shape[1]
-    found = system.objective(video)
+    found, e = evaluate(system, video, given="forced" in options)
     trace = system.watched.guide_trace
-    e = gates_of(trace, levels, frames)
     run: Any = partial(
         dl.dlh,
         video,
@@ -280,8 +288,6 @@ def assert_equals_oracle(
     if "forced" in options:
         out["kl_e"] = torch.zeros_like(out["kl_e"])  # what is given costs nothing
         out["loss"] = (beta * out["kl_s"].sum((1, 2)) - out["recon"]).mean()
-    else:
-        assert_alive(e)
     close(kls_of(system, "z", levels, frames), out["kl_s"])
     close(kls_of(system, "e", levels, frames), out["kl_e"])
     close(found.loss, out["loss"])
@@ -326,11 +332,186 @@ def option_name(options: tuple[dict[str, Any], dict[str, Any]]) -> str:
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=option_name)
 
 
-@pytest.mark.parametrize("levels", [2, 3, 4])
 @each_option
-def test_equals_its_oracle(
-    options: tuple[dict[str, Any], dict[str, Any]], levels: int
-) -> None:
+@pytest.mark.parametrize("levels", [2, 3, 4])
+def test_equals_its_oracle(levels: int, options: tuple[dict[str, Any], dict[str, Any]]) -> None:
     ours, theirs = options
     system = build(levels, gate=MixtureGate(KLComparison(), size=SIZES["memory"], **ours))
     assert_equals_oracle(system, clip(), **theirs)
+
+
+@each_option
+@pytest.mark.parametrize("levels", [2, 3, 4])
+def test_soft_gates_equal_their_oracle_but_for_whose_kl_is_averaged(
+    levels: int, options: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """The oracle averages the KLs of all states over q(e), as Eq. 9 is written.
+
+    The library does so where the posterior is the same for both values of e, which is at the
+    highest level, unless that keeps its belief. Elsewhere the KL is that of the drawn e.
+    """
+    ours, theirs = options
+    system = build(levels, gate=MixtureGate(VaDE(), size=SIZES["memory"], **ours))
+    out = assert_equals_oracle(system, clip(), rule="vade", **theirs)
+    for n in range(1, levels):
+        for t in range(1, T):
+            q = system.watched.guide_trace.nodes[f"e_{n + 1}_{t}"]["fn"]
+            logit = out["trial0"] - out["trial1"] + out["logits"]
+            opened = out["e"][:, t, n - 1] == 1
+            close(q.logit[opened], logit[opened, t, n])
+            close(q.mean[~opened], torch.zeros_like(q.mean[~opened]))
+            close(q.log_prob(out["e"][:, t, n])[~opened], torch.zeros_like(q.mean[~opened]))
+
+
+@pytest.mark.parametrize("rule", [KLComparison(), VaDE()], ids=["kl", "vade"])
+def test_equals_its_oracle_with_a_weighted_kl(rule: Rule) -> None:
+    system = build(beta=0.3, gate=MixtureGate(rule, size=SIZES["memory"]))
+    name = "vade" if isinstance(rule, VaDE) else "kl"
+    assert_equals_oracle(system, clip(), beta=0.3, rule=name)
+
+
+def test_equals_its_oracle_at_64_pixels() -> None:
+    system = build(2, resolution=64)
+    assert_equals_oracle(system, clip(resolution=64))
+
+
+def test_one_level_has_no_gate() -> None:
+    system = build(1)
+    assert not list(system.model.hierarchy.gates)
+    out = assert_equals_oracle(system, clip(3))
+    assert bool((out["e"] == 1).all())
+
+
+FORCED = [
+    [True, True, False, True, True, False, True],
+    [True, False, True, True, False, True, True],
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [option for option in OPTIONS[:8] if not {"inputs", "score"} & set(option[0])],
+    ids=option_name,
+)
+def test_forced_gates_equal_the_oracles_and_cost_nothing(
+    options: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    """Composed from primitives, for gates with schedules of their own; they are nested still."""
+    ours, theirs = options
+    sizes: Any = SIZES
+    gates = [None, *(Forced(schedule, **ours) for schedule in FORCED)]
+    model = LatentDynamics(
+        Hierarchy(
+            levels=[
+                Level(
+                    memory=GRU(sizes["memory"]),
+                    state=Gaussian(sizes["state"], hidden=sizes["hidden"], activation=F.elu),
+                    gate=gate,
+                )
+                for gate in gates
+            ],
+            wiring=TopDown(sizes["context"]),
+            encoder=DCGANEncoder(
+                1, resolution=16, width=WIDTH, padding="same", outputs=sizes["context"]
+            ),
+            emission=GaussianFrames(
+                partial(
+                    DCGANDecoder, channels=1, resolution=16, width=WIDTH, output=nn.Identity()
+                ),
+                std=STD,
+            ),
+        )
+    )
+    forced = torch.tensor([[True] * T, *FORCED]).T.double().expand(B, T, 3)
+    out = assert_equals_oracle(build(model=model), clip(), forced=forced, **theirs)
+    assert out["e"][0, 1:, 2].tolist() == [0, 0, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_forced_gates_are_the_limits(always: bool) -> None:
+    """All open is a stack without gates; all shut is one tick of the levels above."""
+    ours = build(gate=Forced(lambda t: always), std=STD)
+    out = assert_equals_oracle(ours, clip(4), forced=torch.full((B, 4, 3), float(always)).double())
+    assert bool((out["e"][:, 1:, 1:] == float(always)).all())
+
+
+def test_a_learned_sigma_has_the_gradient_of_the_density_and_changes_nothing_else() -> None:
+    """d loss / d log σ = (1 / B) Σ (1 - (x - mean)² / σ²)."""
+    system, video = build(2, std=None), clip()
+    names = dict(system.objective.named_parameters())
+    (name,) = (name for name in names if name.endswith("log_std"))
+    with torch.no_grad():
+        names[name].fill_(math.log(STD))
+    found = system.objective(video)
+    noise = noise_of(system.watched.guide_trace, 2, T)
+    weights = dlh_weights(system.model, system.guide)
+    out = dl.dlh(video, weights, noise, levels=2, std=STD)
+    close(found.loss, out["loss"])
+    expected = (1 - ((video - out["frames"]) / STD) ** 2).sum() / B
+    assert_same_gradients(system.objective, found.loss, out["loss"], {name: expected.detach()})
+
+
+def test_every_parameter_matters() -> None:
+    """Comparisons of gradients that are all zero would be none."""
+    system = build()
+    found = gradients(system.objective(clip()).loss, system.objective)
+    silent = {name for name, gradient in found.items() if not bool(gradient.abs().max() > 0)}
+    top = "hierarchy.dynamics.2"  # nothing is above it: c is zero
+    assert silent == {
+        f"model.{top}.head.first.weight_1",
+        f"model.{top}.first.weight_1",
+        "guide.heads.2.head.first.weight_0",
+    }
+
+
+# Blind levels
+
+
+@pytest.mark.parametrize("blind", [{1}, {2}, {3}, {2, 3}, {1, 2, 3}])
+@pytest.mark.parametrize("rule", [KLComparison(), VaDE()], ids=["kl", "vade"])
+def test_blind_levels_follow_their_prior(blind: set[int], rule: Rule) -> None:
+    system, video = build(gate=MixtureGate(rule, size=SIZES["memory"])), clip()
+    q = poutine.trace(system.guide).get_trace(video, blind=blind)
+    p = poutine.trace(poutine.replay(system.model, trace=q)).get_trace(video)
+    for (kind, level), kls in kl_of_ticks(p, q).items():
+        total = torch.stack(list(kls.values())).sum(0)
+        if level in blind:
+            assert bool((total.abs() < 1e-12).all()), "0 but for the rounding of equal priors"
+        else:
+            assert bool((total > 0.01).all()), (kind, level)
+    for level in blind:
+        for t in range(T):
+            name = f"z_{level}_{t}"
+            ours, theirs = q.nodes[name]["fn"], p.nodes[name]["fn"]
+            assert type(ours) is type(theirs)
+            close(change_prior(ours), change_prior(theirs))
+            if t > 0 and level > 1:
+                gate = f"e_{level}_{t}"
+                close(q.nodes[gate]["fn"].mean, p.nodes[gate]["fn"].mean)
+                ours, theirs = getattr(ours, "base", ours), getattr(theirs, "base", theirs)
+                close(ours.parameters, theirs.parameters)
+
+
+# Pyro's own bounds
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_mean_field_bound_is_ours(levels: int) -> None:
+    system, video = build(levels, beta=0.3), clip()
+    stock = Objective(
+        system.model, system.guide, TraceMeanField_ELBO(), per="sequence", beta=Linear(end=0.3)
+    ).double()
+    stock.set_step(0)
+    torch.manual_seed(1)
+    ours = system.objective(video).loss
+    torch.manual_seed(1)
+    theirs = stock(video).loss
+    close(ours, theirs)
+    assert_same_gradients(system.objective, ours, theirs)
+
+
+def test_trace_elbo_runs() -> None:
+    system, video = build(), clip()
+    loss = Objective(system.model, system.guide, Trace_ELBO(), per="sequence")(video).loss
+    found = gradients(loss, system.objective)
+    assert bool(loss.isfinite()) and all(bool(g.isfinite().all()) for g in found.values())
