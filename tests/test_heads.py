@@ -25,7 +25,7 @@ def literal(head: GaussianHead, *inputs: Tensor) -> Tensor:
     p = torch.cat(inputs, -1) @ torch.cat(list(head.first.weights), 1).T + head.first.bias
     p = state.activation(p)
     for layer in head.hidden:
-        p = state.activation(p @ layer.weight.T + layer.bias)  # type: ignore[operator,union-attr]
+        p = state.activation(p @ layer.weight.T + layer.bias)  # type: ignore[operator]
     mean_rows, std_rows = head.output.weight.split(state.size)
     mean_bias, std_bias = head.output.bias.split(state.size)
     raw = (p + state.shift) @ std_rows.T + std_bias
@@ -116,6 +116,6 @@ def test_parts_broadcast() -> None:
         ({"size": 2, "min_std": -0.1}, "min_std.*got -0.1"),
     ],
 )
-def test_refuses_sizes_that_make_no_head(arguments: dict, message: str) -> None:  # type: ignore[type-arg]
+def test_refuses_sizes_that_make_no_head(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Gaussian(**arguments)

@@ -2,7 +2,7 @@
 
 Rows are what a training loop logs, one dictionary each: `step`, `loss`, and the bound's parts in
 nats per sequence, `frames` (reconstruction log-likelihood), `z_{level}` and `e_{level}` (KL of
-states and gates); `gate_{level}` is the share of open gates, `validation` the loss on held-out
+states and gates); `change_{level}` is the share of open gates, `validation` the loss on held-out
 sequences. Parts may stand in the row or in a dictionary inside it
 (`{"step": 1, "parts": {"frames": ...}}`). What is missing is not drawn. Where a line is long, the
 thin one holds the logged values and the thick one their centred moving mean.
@@ -43,7 +43,7 @@ _PANELS = (
     _Panel("reconstruction", r"frames", "log-likelihood [nats per sequence]"),
     _Panel("KL of states", r"z_(\d+)", "KL [nats per sequence]", logarithmic=True),
     _Panel("KL of gates", r"e_(\d+)", "KL [nats per sequence]", logarithmic=True),
-    _Panel("open gates", r"gate_(\d+)", "share of sequences and frames", share=True),
+    _Panel("open gates", r"change_(\d+)", "share of sequences and frames", share=True),
 )
 
 
@@ -75,7 +75,7 @@ def training_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     if not panels:
         known = sorted({key for row in rows for key in row})
         raise ValueError(
-            "training rows need `step` and at least one of loss, frames, z_1, e_2, gate_2; "
+            "training rows need `step` and at least one of loss, frames, z_1, e_2, change_2; "
             f"got {len(rows)} rows with the keys {known}"
         )
     width = min(len(panels), 3)

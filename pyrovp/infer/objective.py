@@ -1,7 +1,7 @@
 """The objective: a bound, normalised as its system's paper does, with β on its schedule."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pyro.infer import ELBO
@@ -60,25 +60,23 @@ class Objective(nn.Module):
         self.elbo = HierarchyELBO() if elbo is None else elbo
         self.per = per
         self.schedule = Linear() if beta is None else beta
-        self.register_buffer("beta", torch.ones(()), persistent=False)
+        shape = () if isinstance(self.schedule, Linear) else (len(self.schedule),)
+        self.register_buffer("beta", torch.ones(shape), persistent=False)
         self.set_step(0)
 
     def set_step(self, step: int) -> None:
         """Puts β where its schedule has it at this step."""
-        if isinstance(self.schedule, Linear):
-            values: Any = self.schedule(step)
-        else:
-            values = [schedule(step) for schedule in self.schedule]
-        value = torch.tensor(values, dtype=self.beta.dtype)
-        if not isinstance(self.elbo, HierarchyELBO) and bool((value <= 0).any()):
+        schedules = [self.schedule] if isinstance(self.schedule, Linear) else self.schedule
+        values = [schedule(step) for schedule in schedules]
+        if not isinstance(self.elbo, HierarchyELBO) and min(values) <= 0:
             raise ValueError(
                 f"β is {values} at step {step}, but Pyro's own bounds need it above 0: "
                 "let the schedule start at 0.01, say, or use elbo=hierarchy"
             )
-        if value.shape == self.beta.shape:
-            self.beta.copy_(value)  # in place: a captured step reads this very tensor
-        else:
-            self.beta = value.to(self.beta.device)
+        # In place, since a captured step reads this very tensor, and without a copy from the
+        # host, which would wait for the GPU.
+        for beta, value in zip(self.beta.view(-1), values, strict=True):
+            beta.fill_(value)
 
     def forward(self, video: Tensor) -> Evaluation:
         """The loss of a batch, and its parts."""

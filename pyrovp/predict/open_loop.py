@@ -100,11 +100,13 @@ def stream(
         chunk: Frames decoded at once beyond the context.
 
     Raises:
-        ValueError: For a malformed context or a negative horizon.
+        ValueError: For a malformed context, a negative horizon or an empty chunk.
     """
     check_video(context, "context")
     if horizon < 0:
         raise ValueError(f"the horizon is a number of frames, 0 or more, got {horizon}")
+    if chunk < 1:
+        raise ValueError(f"a chunk is a number of frames, 1 or more, got {chunk}")
     hierarchy, (batch, seen) = model.hierarchy, context.shape[:2]
     with torch.no_grad(), memoised():
         q = poutine.trace(guide).get_trace(context, ends=False)

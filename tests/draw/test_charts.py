@@ -125,7 +125,7 @@ def rows(count: int) -> list[dict]:
     """As a training loop logs them."""
     return [
         {
-            "step": 10 * i, "loss": 100.0 - i, "lr": 1e-3, "gate_2": 0.25,
+            "step": 10 * i, "loss": 100.0 - i, "lr": 1e-3, "change_2": 0.25,
             "parts": {"frames": -90.0 + i, "z_1": 3.0, "z_2": 0.0, "e_2": 0.1},
         }
         for i in range(count)

@@ -116,7 +116,7 @@ def test_seeds_and_sweeps(command: Command) -> None:
 
 
 def test_the_context_that_shows_the_top_nothing_is_said_aloud(command: Command) -> None:
-    outcome = command("+model=cwvae", "model.factor=3")
+    outcome = command("+model=cwvae", "model.levels=3", "model.factor=3")
     assert "note: level 3 has no whole window" in outcome.output
 
 

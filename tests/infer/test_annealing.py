@@ -32,7 +32,7 @@ def test_it_may_go_down() -> None:
         ({"end": -1.0}, "not negative.*end -1.0"),
     ],
 )
-def test_refuses_what_is_no_schedule(arguments: dict, message: str) -> None:  # type: ignore[type-arg]
+def test_refuses_what_is_no_schedule(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Linear(**arguments)
 

@@ -70,9 +70,7 @@ IN_MEAN: dict[str, Callable[[], Pair]] = {
     "VaDE, two levels": lambda: tiny_dlh(levels=2, rule=VaDE()),
     "VaDE, redraw": gated(rule=VaDE(), static_sample="redraw"),
     "VaDE, beliefs kept": gated(rule=VaDE(), fresh_static=False),
-    "VaDE, beliefs kept, redraw": gated(
-        rule=VaDE(), fresh_static=False, static_sample="redraw"
-    ),
+    "VaDE, beliefs kept, redraw": gated(rule=VaDE(), fresh_static=False, static_sample="redraw"),
     "VaDE, blind": blind(gated(rule=VaDE()), {3}),
 }
 
@@ -149,7 +147,7 @@ def log_ratio(p: Trace, q: Trace) -> Tensor:
         for name in q.stochastic_nodes
         if sites.parse(name)
     ]
-    return sum(ours - theirs for ours, theirs in nodes)  # type: ignore[return-value]
+    return sum(ours - theirs for ours, theirs in nodes)
 
 
 def analytic(p: Trace, q: Trace) -> Tensor:
@@ -192,16 +190,20 @@ def test_equals_trace_elbo_in_mean(system: str) -> None:
     assert abs(mean_in_errors(differences)) < 6
 
 
-def test_a_soft_gates_average_is_the_mean_over_its_draws() -> None:
+@pytest.mark.parametrize("system", [name for name in IN_MEAN if name.startswith("VaDE")])
+def test_a_soft_gates_average_is_the_mean_over_its_draws(system: str) -> None:
     """Against the KLs given the drawn e, which have far less noise than log-ratios."""
-    p, q = in_particles(tiny_dlh(levels=2, rule=VaDE()), clip(4), 400)
-    soft = sum(ticks.kl.sum(0) for ticks in level_kls(p, q)["z", 2])
-    hard = sum(
+    p, q = in_particles(IN_MEAN[system](), clip(4), 1000)
+    averaged = sum(ticks.kl.sum(0) for ticks in level_kls(p, q)["z", 2])
+    given = sum(
         kl_divergence(q.nodes[f"z_2_{t}"]["fn"], p.nodes[f"z_2_{t}"]["fn"]) for t in range(4)
     )
-    differences = torch.as_tensor(soft - hard)
-    assert differences.std() > 0.01
-    assert abs(mean_in_errors(differences)) < 6, "a false-alarm rate of 2e-9, as above"
+    differences = torch.as_tensor(averaged - given)
+    if system == "VaDE, two levels":
+        assert differences.std() > 0.01, "an average"
+    # Where it is not an average, only rounding is left.
+    error = differences.std() / differences.numel() ** 0.5 + 1e-10
+    assert abs(differences.mean()) < 6 * error, "a false-alarm rate of 2e-9, as above"
 
 
 @pytest.mark.parametrize("system", ["cwvae", "dlh"])
@@ -256,18 +258,20 @@ def test_gradients_are_slopes(system: str) -> None:
         for sign in (1, -1):
             with torch.no_grad():
                 for p, way in zip(leaves, ways, strict=True):
-                    p += sign * step * way
+                    p.add_(way, alpha=sign * step)
             values.append(evaluate(HierarchyELBO(), pair, video)[0])
             with torch.no_grad():
                 for p, way in zip(leaves, ways, strict=True):
-                    p -= sign * step * way
+                    p.add_(way, alpha=-sign * step)
         pieces = [(g * way).sum() for g, way in zip(gradients, ways, strict=True) if g is not None]
         slope = torch.stack(pieces).sum()
         # Rounding: 1e-16 of a loss of 1e4, over the step: 1e-6, against slopes of some 1e3.
         close((values[0] - values[1]) / (2 * step), slope, rtol=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["encoder", "dynamics.0", "dynamics.1", "gates", "ladder", "heads"])
+@pytest.mark.parametrize(
+    "name", ["encoder", "dynamics.0", "dynamics.1", "gates", "ladder", "heads"]
+)
 def test_gradients_of_single_weights(name: str) -> None:
     pair, video = tiny_dlh(levels=2), clip(4)
     named = {n: p for module in pair for n, p in module.named_parameters() if name in n}
@@ -532,9 +536,7 @@ class HostReadError(RuntimeError):
 class NoReads(TorchDispatchMode):
     """Raises where an operation needs a value on the host: on a GPU it would wait there."""
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(word in str(func) for word in ("_local_scalar_dense", "nonzero", "is_all_true")):
             raise HostReadError(str(func))
         return func(*args, **(kwargs or {}))
@@ -573,12 +575,10 @@ def test_the_check_notices_reads(
 
 
 @pytest.mark.parametrize("system", [*ANALYTIC, "VaDE, two levels", "VaDE"])
-def test_no_tensor_is_read_back_to_the_host(
-    system: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_tensor_is_read_back_to_the_host(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pair, video = (ANALYTIC | IN_MEAN)[system](), clip(3)
     beta = torch.tensor(0.3).double()
     elbo = HierarchyELBO(beta=beta, free_nats=torch.tensor(0.1).double())
     with no_host_reads(monkeypatch):
         loss = elbo.bound(*pair, video).loss
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()

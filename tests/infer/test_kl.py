@@ -47,7 +47,8 @@ def per_tick(p: Trace, q: Trace) -> dict[tuple[str, int], dict[int, Tensor]]:
 
 
 def normals(parameters: Tensor) -> td.Distribution:
-    return td.Independent(td.Normal(*parameters.chunk(2, -1)), 1)
+    mean, std = parameters.chunk(2, -1)
+    return td.Independent(td.Normal(mean, std), 1)
 
 
 def by_hand(q: Any, p: Any) -> Tensor:
@@ -117,7 +118,7 @@ def test_a_replayed_prior_runs_once_for_all_ticks() -> None:
         return hook
 
     for n, dynamics in enumerate(model.hierarchy.dynamics):
-        dynamics.head.register_forward_hook(count(n))  # type: ignore[union-attr,operator]
+        dynamics.head.register_forward_hook(count(n))  # type: ignore[union-attr]
     level_kls(*traces(model, guide, clip(7)))
     assert calls == [1, 1, 1]
 

@@ -25,9 +25,7 @@ def evaluate(given: Objective) -> Any:
     return given(clip(T))
 
 
-@pytest.mark.parametrize(
-    ("system", "per"), list(product(["cwvae", "dlh"], ["frame", "sequence"]))
-)
+@pytest.mark.parametrize(("system", "per"), list(product(["cwvae", "dlh"], ["frame", "sequence"])))
 def test_the_loss_is_a_mean(system: str, per: Literal["frame", "sequence"]) -> None:
     mine = objective(system=system, per=per)
     torch.manual_seed(0)
@@ -144,7 +142,9 @@ def test_refuses_another_normaliser() -> None:
         objective(per="batch")
 
 
-@pytest.mark.parametrize("beta", [Linear(start=0.0, steps=2), [Linear(), Linear(start=0, steps=1)]])
+@pytest.mark.parametrize(
+    "beta", [Linear(start=0.0, steps=2), [Linear(), Linear(start=0, steps=1)]]
+)
 def test_refuses_a_beta_of_0_with_pyros_own_bounds(beta: Any) -> None:
     with pytest.raises(ValueError, match="at step 0, but Pyro's own bounds need it above 0"):
         objective(elbo=TraceMeanField_ELBO(), beta=beta)

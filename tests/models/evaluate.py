@@ -1,6 +1,5 @@
 """One evaluation of a system's objective, with all that its two programs drew and held."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pyro
@@ -71,7 +70,7 @@ def gradients(loss: Tensor, module: nn.Module) -> dict[str, Tensor]:
 
 
 def assert_same_gradients(
-    objective: Objective, loss: Tensor, expected: Tensor, extra: Mapping[str, Tensor] | None = None
+    objective: Objective, loss: Tensor, expected: Tensor, extra: dict[str, Tensor] | None = None
 ) -> None:
     """Every gradient of `loss` is that of `expected`.
 

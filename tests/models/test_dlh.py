@@ -126,7 +126,7 @@ SEED = 12
 def build(
     levels: int = 3,
     *,
-    beta: float = 1.0,
+    beta: float | Sequence[float] = 1.0,
     std: float | None = STD,
     resolution: int = 16,
     gate: Gate | None = None,
@@ -139,7 +139,10 @@ def build(
         )
     guide = guides.dlh(model, lift=(7,))
     watched = Watched()
-    objective = Objective(model, guide, watched, per="sequence", beta=Linear(end=beta)).double()
+    schedule: Any = (
+        Linear(end=beta) if isinstance(beta, float) else [Linear(end=each) for each in beta]
+    )
+    objective = Objective(model, guide, watched, per="sequence", beta=schedule).double()
     objective.set_step(0)  # β in the precision of the rest
     enliven(objective)
     return System(model, guide, objective, watched)
@@ -151,7 +154,7 @@ def enliven(objective: Objective) -> None:
     with torch.no_grad():
         for name, parameter in objective.named_parameters():
             if name.startswith("guide.heads") and name.endswith("first.weight_1"):
-                parameter *= 1.5  # the evidence
+                parameter.mul_(1.5)  # the evidence
             if name.endswith("head.output.weight"):
                 parameter[len(parameter) // 2 :] *= 0.02
             if name.endswith("head.output.bias"):
@@ -368,6 +371,20 @@ def test_equals_its_oracle_with_a_weighted_kl(rule: Rule) -> None:
     system = build(beta=0.3, gate=MixtureGate(rule, size=SIZES["memory"]))
     name = "vade" if isinstance(rule, VaDE) else "kl"
     assert_equals_oracle(system, clip(), beta=0.3, rule=name)
+
+
+def test_a_weight_per_level_is_that_of_its_state_and_of_its_gate() -> None:
+    betas = [0.25, 1.7, 0.6]
+    system, video = build(beta=betas), clip()
+    found, _ = evaluate(system, video, given=False)
+    noise = noise_of(system.watched.guide_trace, 3, T)
+    out = dl.dlh(video, dlh_weights(system.model, system.guide), noise, levels=3, std=STD)
+    weighted = ((out["kl_s"] + out["kl_e"]).sum(1) * torch.tensor(betas, dtype=torch.float64)).sum(
+        1
+    )
+    expected = (weighted - out["recon"]).mean()
+    close(found.loss, expected)
+    assert_same_gradients(system.objective, found.loss, expected)
 
 
 def test_equals_its_oracle_at_64_pixels() -> None:

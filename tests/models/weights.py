@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pyrovp.programs import Filtering, LatentDynamics
-from tests.oracles.equations import Weights
+from tests.oracles.equations import Weights, fill, gru_shapes, layer_shapes
 
 __all__ = ["cwvae_weights", "dlh_weights", "randomise"]
 
@@ -61,7 +61,7 @@ def cwvae_weights(model: LatentDynamics, guide: Filtering) -> Weights:
 
 
 def dlh_weights(model: LatentDynamics, guide: Filtering) -> Weights:
-    """What `tests.oracles.dlh` reads; a gate without parameters gets a prior factor of zeros."""
+    """What `tests.oracles.dlh` reads; a gate without parameters gets a prior factor of noise."""
     hierarchy: Any = model.hierarchy
     lifts, heads = _lists(guide)
     levels = []
@@ -80,10 +80,8 @@ def dlh_weights(model: LatentDynamics, guide: Filtering) -> Weights:
                 w |= {"factor": _gru(gate.cell), "factor_out": _layer(gate.output)}
             else:
                 size = dynamics.cell.size
-                recurrent = {"weight_ih": (3 * size, size), "weight_hh": (3 * size, size)}
-                biases = {"bias_ih": (3 * size,), "bias_hh": (3 * size,)}
-                w["factor"] = _zeros(recurrent | biases)
-                w["factor_out"] = _zeros({"weight": (1, size), "bias": (1,)})
+                w["factor"] = fill(gru_shapes(size, size), seed=0, scale=0)
+                w["factor_out"] = fill(layer_shapes(size, 1), seed=0, scale=0)
         levels.append(w)
     return {
         "levels": levels,
@@ -137,7 +135,3 @@ def _halves(names: str, layer: Weights) -> Weights:
     """A layer for mean and std as two layers."""
     parts = (*layer["weight"].chunk(2), *layer["bias"].chunk(2))
     return dict(zip(names.split(), parts, strict=True))
-
-
-def _zeros(shapes: dict[str, tuple[int, ...]]) -> Weights:
-    return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}

@@ -66,8 +66,6 @@ def test_the_bias_counts_once() -> None:
 
 def test_parameters_are_counted_and_drawn_as_those_of_linear() -> None:
     joint, layer = Joint((150, 106), 40), nn.Linear(256, 40)
-    assert sum(p.numel() for p in joint.parameters()) == sum(
-        p.numel() for p in layer.parameters()
-    )
+    assert sum(p.numel() for p in joint.parameters()) == sum(p.numel() for p in layer.parameters())
     largest = max(float(p.detach().abs().max()) for p in joint.parameters())
     assert 0.06 < largest <= 1 / 16, "uniform within 1 / sqrt(inputs)"
