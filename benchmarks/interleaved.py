@@ -43,8 +43,7 @@ def interleave(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Ti
                 cpu[name].append(time.process_time() - start[0])
                 wall[name].append(time.perf_counter() - start[1])
     return {
-        name: Timing(statistics.median(cpu[name]), statistics.median(wall[name]))
-        for name in sides
+        name: Timing(statistics.median(cpu[name]), statistics.median(wall[name])) for name in sides
     }
 
 

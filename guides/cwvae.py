@@ -36,9 +36,7 @@ def cwvae(
     if posterior is None:
         width = model.hierarchy.levels[0].state.hidden[0] if hidden is None else hidden
         posterior = OwnHead(hidden=(width, width))
-    return Filtering(
-        model.hierarchy, lift=tuple(lift), activation=torch.relu, posterior=posterior
-    )
+    return Filtering(model.hierarchy, lift=tuple(lift), activation=torch.relu, posterior=posterior)
 
 
 tald = cwvae

@@ -11,7 +11,7 @@ KLs in bits), NoTmpAbs has factor 1, RSSM one level.
 
 Reference:
     Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021). https://arxiv.org/abs/2102.09532
-    Temporal abstraction in latent dynamics models (the TALD paper).
+    Video Prediction with Variational Temporal Hierarchies (ICLR 2021 submission): TALD.
     Learning Latent Dynamics for Planning from Pixels (Hafner et al., 2019): RSSM.
 Where the paper and the released code differ we follow the code, with which the published figures
 were made: the 0.54 added to the std layer's input, the smallest std 1e-4, the tanh output.
@@ -94,7 +94,7 @@ def cwvae(
 
 
 tald = cwvae
-"""TALD's program: CW-VAE's. What differs is its training (learning rate, batch, levels for GQN)."""
+"""TALD's program: CW-VAE's. What differs is its training (learning rate, batch; GQN: 2 levels)."""
 
 
 def notmpabs(

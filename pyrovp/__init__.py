@@ -1,8 +1,8 @@
 """pyrovp: hierarchical latent video prediction as probabilistic programs.
 
-Clocks, mixture gates, recurrent cells and wirings are composed into a `Hierarchy`; `LatentDynamics`
-makes a Pyro model of it and `Filtering` a guide. Named systems are in `pyrovp.models` and
-`pyrovp.guides`.
+Clocks, mixture gates, recurrent cells and wirings are composed into a `Hierarchy`;
+`LatentDynamics` makes a Pyro model of it and `Filtering` a guide. Named systems are in
+`pyrovp.models` and `pyrovp.guides`.
 """
 
 from pyrovp.cells import GRU

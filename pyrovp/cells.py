@@ -179,5 +179,3 @@ class GRUCell(Cell):
         r, z = torch.sigmoid(i_rz + h_rz).chunk(2, -1)
         n = torch.tanh(torch.addcmul(i_n, r, h_n))
         return torch.lerp(n, h, z)
-
-

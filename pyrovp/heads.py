@@ -1,8 +1,8 @@
 r"""Heads: from what a level knows to its belief about its state.
 
-    p    = act(W_k ... act(W_1 inputs))
-    mean = W_m p + b_m
-    std  = softplus(W_s (p + shift) + b_s) + min_std
+p    = act(W_k ... act(W_1 inputs))
+mean = W_m p + b_m
+std  = softplus(W_s (p + shift) + b_s) + min_std
 """
 
 from collections.abc import Callable

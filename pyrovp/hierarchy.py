@@ -2,7 +2,7 @@ r"""The hierarchy: one time step of any mix of clocks, gates, memories and wirin
 
 A step has two sweeps over the levels whose clocks tick at t:
 
-    bottom-up    h  takes in the last z;  the gate decides e        (nested: only where e below = 1)
+    bottom-up    h  takes in the last z;  the gate decides e     (nested: only where e below = 1)
     top-down     z  is drawn from its prior, or from what a posterior puts in its place;
                  c  is handed down
 
@@ -264,10 +264,7 @@ class Hierarchy(nn.Module):
 
     def _zeros(self, n: int, batch: int) -> Context:
         like = next(self.parameters())
-        return tuple(
-            like.new_zeros(batch, size)
-            for size in self._dynamics[n].receives
-        )
+        return tuple(like.new_zeros(batch, size) for size in self._dynamics[n].receives)
 
     def _gate(self, n: int) -> GateCell:
         cell = self._gates[n]

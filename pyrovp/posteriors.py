@@ -1,7 +1,7 @@
 r"""Posterior heads: from a level's view of itself and its evidence to its belief.
 
-    OwnHead        q = head([shown, evidence])                   networks of the guide's own
-    SharedTrunk    q = output([trunk(shown), evidence])          all but the output is the prior's
+OwnHead        q = head([shown, evidence])                   networks of the guide's own
+SharedTrunk    q = output([trunk(shown), evidence])          all but the output is the prior's
 """
 
 import abc
@@ -88,5 +88,3 @@ class _SharedTrunk(nn.Module):
         *shown, early, prior = inputs
         trunk: Callable[..., Tensor] = prior.trunk  # type: ignore[union-attr,assignment]
         return packed(self.output(trunk(*shown), early=early), self.min_std)
-
-

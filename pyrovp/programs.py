@@ -138,18 +138,14 @@ class _Evidence:
         self.periods = [level.clock.period for level in guide.hierarchy.levels]
         features = memo(encode)(guide.hierarchy.encoder, video)
         self.ticks: list[Sequence[Tensor]] = []
-        for n, (rung, period) in enumerate(
-            zip(guide.ladder(features), self.periods, strict=True)
-        ):
+        for n, (rung, period) in enumerate(zip(guide.ladder(features), self.periods, strict=True)):
             early = self.heads[n].early(windows(rung, period))  # type: ignore[operator]
             ticks = early.unbind(1)
             if not ends:
                 ticks = ticks[: whole_windows(video.shape[1], period)]
             self.ticks.append(() if n + 1 in blind else ticks)
 
-    def belief(
-        self, n: int, t: int, shown: tuple[Tensor, ...], trunk: nn.Module
-    ) -> Tensor | None:
+    def belief(self, n: int, t: int, shown: tuple[Tensor, ...], trunk: nn.Module) -> Tensor | None:
         i = t // self.periods[n]
         if i >= len(self.ticks[n]):
             return None

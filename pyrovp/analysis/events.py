@@ -1,8 +1,8 @@
 r"""Do gates open when something happens? Scores against a generator's true change times.
 
-    event F1      inferred changes matched one to one with true ones, at most `tolerance` frames off
-    mean levels   L̄ = mean over sequences of (1/T) Σ_t Σ_n e_t^n
-    predicted     mean of p(e_t = 1) where the inferred e_t is 1, and where it is 0
+event F1      inferred changes matched one to one with true ones, `tolerance` frames apart
+mean levels   L̄ = mean over sequences of (1/T) Σ_t Σ_n e_t^n
+predicted     mean of p(e_t = 1) where the inferred e_t is 1, and where it is 0
 """
 
 from typing import Any, NamedTuple

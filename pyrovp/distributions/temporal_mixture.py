@@ -1,7 +1,7 @@
 r"""The temporal mixture: a level's state either stays where it was believed to be or moves on.
 
-    p(z_t | e_t) = p(z_{t-1} belief)       if e_t = 0   (static component)
-                   p(z_t | z_{<t}, c_t)    if e_t = 1   (change component)
+p(z_t | e_t) = p(z_{t-1} belief)       if e_t = 0   (static component)
+               p(z_t | z_{<t}, c_t)    if e_t = 1   (change component)
 """
 
 from typing import Any

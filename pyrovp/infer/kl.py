@@ -142,7 +142,7 @@ def _soft_change(q_nodes: dict[str, dict[str, Any]], level: int, t: int) -> Tens
 
 
 def _same(scale: Any) -> Any:
-    """Key of a scale or mask: numbers by value (every plate makes its own), tensors by identity."""
+    """Key of a scale or mask: numbers by value (plates make their own), tensors by identity."""
     return (id(scale),) if isinstance(scale, Tensor) else scale
 
 

@@ -139,9 +139,7 @@ def _program(batch: int) -> AbstractContextManager[object]:
     return pyro.plate(PLATE, batch, dim=-1)
 
 
-def _chunk(
-    model: LatentDynamics, start: int, states: list[State], kl: dict[int, Tensor]
-) -> Chunk:
+def _chunk(model: LatentDynamics, start: int, states: list[State], kl: dict[int, Tensor]) -> Chunk:
     levels = model.hierarchy.levels
     changes = torch.stack(
         [

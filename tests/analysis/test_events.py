@@ -35,9 +35,7 @@ def _events(*frames: int, length: int = 10) -> Tensor:
         (tuple(range(10)), (2, 5), 4 / 12),  # always open
     ],
 )
-def test_f1_counted_by_hand(
-    inferred: tuple[int, ...], true: tuple[int, ...], f1: float
-) -> None:
+def test_f1_counted_by_hand(inferred: tuple[int, ...], true: tuple[int, ...], f1: float) -> None:
     assert event_f1(_events(*inferred), _events(*true)) == pytest.approx(f1)
 
 
