@@ -26,9 +26,10 @@ from pyrovp.distributions.shapes import common_shape
 from pyrovp.emission import Emission, FrameModel
 from pyrovp.gates import GateCell
 from pyrovp.lazy import Deferred, Lazy, stack_frames
-from pyrovp.levels import Level, LevelState, State
+from pyrovp.levels import Level
 from pyrovp.memo import memo
-from pyrovp.wiring import Context, Dynamics, Wiring
+from pyrovp.state import Context, LevelState, State
+from pyrovp.wiring import Dynamics, Wiring
 
 __all__ = ["Hierarchy", "Posterior"]
 

@@ -16,10 +16,10 @@ from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.evidence import Ladder, encode, whole_windows, windows
 from pyrovp.hierarchy import Hierarchy
-from pyrovp.levels import State
 from pyrovp.memo import memo
 from pyrovp.nets.mlp import MLP
 from pyrovp.posteriors import OwnHead, PosteriorHead
+from pyrovp.state import State
 
 __all__ = ["PLATE", "Filtering", "LatentDynamics"]
 

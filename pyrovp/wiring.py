@@ -11,28 +11,24 @@ The second moves on before the levels above have drawn, which is what lets a gat
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyrovp.heads import GaussianHead
+from pyrovp.levels import Level
 from pyrovp.memo import memo
 from pyrovp.nets.joint import Joint
+from pyrovp.state import Context
 
-if TYPE_CHECKING:
-    from pyrovp.levels import Level
-
-__all__ = ["Context", "Dynamics", "Parent", "TopDown", "Wiring"]
-
-Context = tuple[Tensor, ...]
+__all__ = ["Dynamics", "Parent", "TopDown", "Wiring"]
 
 
 class Wiring(abc.ABC):
     """Describes how levels are connected; builds each level's dynamics."""
 
     @abc.abstractmethod
-    def dynamics(self, level: "Level", above: "Dynamics | None") -> "Dynamics":
+    def dynamics(self, level: Level, above: "Dynamics | None") -> "Dynamics":
         """The dynamics of a level under `above` (None: the top level)."""
 
 
@@ -89,7 +85,7 @@ class Parent(Wiring):
         Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2.
     """
 
-    def dynamics(self, level: "Level", above: "Dynamics | None") -> "Dynamics":
+    def dynamics(self, level: Level, above: "Dynamics | None") -> "Dynamics":
         """The dynamics of a level; the top one receives zeros of its own context's sizes."""
         own = (level.state.size, level.memory.size)
         return _AtCell(level, own if above is None else above.hands_down)
@@ -98,7 +94,7 @@ class Parent(Wiring):
 class _AtCell(Dynamics):
     """h = cell([z_prev, c], h);  prior(h);  c below = (z, h)."""
 
-    def __init__(self, level: "Level", receives: tuple[int, ...]) -> None:
+    def __init__(self, level: Level, receives: tuple[int, ...]) -> None:
         super().__init__()
         state, memory = level.state.size, level.memory.size
         self.receives = receives
@@ -143,7 +139,7 @@ class TopDown(Wiring):
     width: int = 200
     activation: Callable[[Tensor], Tensor] = F.elu
 
-    def dynamics(self, level: "Level", above: "Dynamics | None") -> "Dynamics":
+    def dynamics(self, level: Level, above: "Dynamics | None") -> "Dynamics":
         """The dynamics of a level; the top one receives zeros."""
         return _AtHeads(level, self)
 
@@ -151,7 +147,7 @@ class TopDown(Wiring):
 class _AtHeads(Dynamics):
     """h = cell(z_prev, h);  prior([h, c]);  c below = MLP([z, c])."""
 
-    def __init__(self, level: "Level", wiring: TopDown) -> None:
+    def __init__(self, level: Level, wiring: TopDown) -> None:
         super().__init__()
         state, memory, width = level.state.size, level.memory.size, wiring.width
         self.receives = self.hands_down = (width,)

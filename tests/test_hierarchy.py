@@ -32,8 +32,8 @@ from pyrovp.cells import GRU
 from pyrovp.emission import GaussianFrames
 from pyrovp.gates import Gate
 from pyrovp.infer.kl import latents, level_kls
-from pyrovp.levels import State
 from pyrovp.programs import PLATE
+from pyrovp.state import State
 from pyrovp.wiring import Wiring
 from tests.hierarchies import BATCH, Case, build, cases, profile, video_of
 from tests.toys.handlers import SiteNoise, check_particles, disagreement, run

@@ -25,7 +25,8 @@ from pyrovp.infer import HierarchyELBO
 from pyrovp.posteriors import PosteriorHead
 from pyrovp.programs import PLATE
 from pyrovp.sites import FRAMES, STATE, parse, site
-from pyrovp.wiring import Context, Dynamics, Wiring
+from pyrovp.state import Context
+from pyrovp.wiring import Dynamics, Wiring
 from tests.oracles import linear_gaussian as lg
 from tests.oracles.tiny import close, randn
 

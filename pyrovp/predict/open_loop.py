@@ -20,9 +20,9 @@ from torch import Tensor
 from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.infer.kl import level_kls
-from pyrovp.levels import State
 from pyrovp.memo import memo, memoised
 from pyrovp.programs import PLATE, Filtering, LatentDynamics
+from pyrovp.state import State
 
 __all__ = ["Chunk", "Rollout", "open_loop", "stream"]
 

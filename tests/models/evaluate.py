@@ -9,8 +9,8 @@ from pyro.poutine import Trace
 from torch import Tensor, nn
 
 from pyrovp.infer import HierarchyELBO, Objective, level_kls
-from pyrovp.levels import State
 from pyrovp.programs import PLATE, LatentDynamics
+from pyrovp.state import State
 
 __all__ = ["Watched", "assert_same_gradients", "drawn_noise", "gradients", "kl_of_ticks", "walk"]
 

@@ -1,0 +1,8 @@
+"""Gates: whether a level changes at a tick, and the rules by which a guide infers that."""
+
+from pyrovp.gates.forced import Forced
+from pyrovp.gates.gate import Gate, GateCell
+from pyrovp.gates.mixture import MixtureGate
+from pyrovp.gates.rules import KLComparison, Rule, VaDE
+
+__all__ = ["Forced", "Gate", "GateCell", "KLComparison", "MixtureGate", "Rule", "VaDE"]

@@ -1,0 +1,31 @@
+"""The front page is run: its Python as it stands, its commands as far as they can be."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=["named", "composed"])
+def test_python_runs_as_printed(block: str) -> None:
+    scope = {"video": torch.rand(1, 3, 1, 64, 64)}
+    exec(block, scope)
+    assert torch.isfinite(scope["loss"] if "loss" in scope else scope["video"]).all()
+
+
+def test_composing_takes_at_most_25_lines() -> None:
+    lines = [line for line in BLOCKS[1].splitlines() if line.strip()]
+    assert len(lines) <= 25
+    assert "MixtureGate()" in BLOCKS[1]
+    assert BLOCKS[1].count("Every(4)") == 2
+
+
+def test_each_command_is_one_line() -> None:
+    commands = re.findall(r"^python3 -m venv .*$", README.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[0].endswith("experiments/run.py +model=dlh")
+    assert commands[1].endswith("pytest")
