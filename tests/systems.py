@@ -1,15 +1,25 @@
 """Tiny systems in float64, 16 x 16 pixels, for the tests of bounds and prediction."""
 
-__all__ = ["clip", "tiny_cwvae", "tiny_dlh"]
+__all__ = ["clip", "tiny_cwvae", "tiny_dlh", "tiny_mixed"]
+
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from pyrovp.cells import GRU
+from pyrovp.clocks import Every
+from pyrovp.emission import GaussianFrames
 from pyrovp.gates import Gate, MixtureGate, Rule
 from pyrovp.guides import cwvae as cwvae_guide
 from pyrovp.guides import dlh as dlh_guide
+from pyrovp.heads import Gaussian
+from pyrovp.hierarchy import Hierarchy
+from pyrovp.levels import Level
 from pyrovp.models import cwvae, dlh
+from pyrovp.nets import DCGANDecoder, DCGANEncoder
 from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.wiring import Parent
 
 
 def clip(frames: int, *, batch: int = 2, seed: int = 5) -> Tensor:
@@ -79,4 +89,28 @@ def tiny_dlh(
                     parameter.mul_(factor)
             if name.endswith("head.output.bias"):
                 parameter[2:] = 0.5 if "dynamics" in name else -0.5
+    return model, guide
+
+
+def tiny_mixed(*, rule: Rule | None = None, seed: int = 8) -> tuple[LatentDynamics, Filtering]:
+    """Composed of everything: two clocks under two gated levels, contexts joined at the cells."""
+    torch.manual_seed(seed)
+    gate = MixtureGate(size=3) if rule is None else MixtureGate(rule=rule, size=3)
+    hierarchy = Hierarchy(
+        levels=[
+            Level(memory=GRU(3), state=Gaussian(2, hidden=(4,))),
+            Level(clock=Every(2), memory=GRU(3, inputs=4), state=Gaussian(2, hidden=(4,))),
+            Level(clock=Every(2), memory=GRU(3), state=Gaussian(2, hidden=(4,)), gate=gate),
+            Level(clock=Every(4), memory=GRU(2), state=Gaussian(3, hidden=(4,)), gate=gate),
+        ],
+        wiring=Parent(),
+        encoder=DCGANEncoder(1, resolution=16, width=0.02, outputs=3),
+        emission=GaussianFrames(partial(DCGANDecoder, channels=1, resolution=16, width=0.02), 2.0),
+    )
+    model, guide = LatentDynamics(hierarchy), Filtering(hierarchy, lift=(4,))
+    model.double(), guide.double()
+    with torch.no_grad():
+        for name, parameter in guide.named_parameters():
+            if name.startswith(("ladder", "hierarchy.encoder")):
+                parameter.mul_(3.0)
     return model, guide

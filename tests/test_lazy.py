@@ -66,11 +66,12 @@ def test_tensors_are_forced_and_stacked_as_they_are() -> None:
 
 def test_what_cannot_be_stacked_together_is_computed_one_by_one() -> None:
     a, b = Counted(), Counted()
-    mixed: list[Tensor | Lazy] = [*deferred(a, 2), *deferred(b, 1), randn(4, 2)]
-    close(stack(mixed), torch.stack([force(value) for value in mixed]))
-    computed = deferred(a, 3)
-    force(computed[1])
-    close(stack(computed), torch.stack([force(value) for value in computed]))
+    two_networks: list[Tensor | Lazy] = [*deferred(a, 2), *deferred(b, 1)]
+    with_a_tensor: list[Tensor | Lazy] = [*deferred(a, 2), randn(4, 2)]
+    partly_computed: list[Tensor | Lazy] = [*deferred(a, 3)]
+    force(partly_computed[1])
+    for values in (two_networks, with_a_tensor, partly_computed):
+        close(stack(values), torch.stack([force(value) for value in values]))
 
 
 def test_inputs_that_gain_particles_broadcast() -> None:

@@ -21,7 +21,7 @@ from pyrovp.distributions import DiagonalNormal
 from pyrovp.gates import Forced, MixtureGate, VaDE
 from pyrovp.infer import HierarchyELBO, Tempered, level_kls
 from tests.oracles.tiny import close
-from tests.systems import clip, tiny_cwvae, tiny_dlh
+from tests.systems import clip, tiny_cwvae, tiny_dlh, tiny_mixed
 
 Pair = tuple[Any, Any]
 
@@ -57,6 +57,7 @@ ANALYTIC: dict[str, Callable[[], Pair]] = {
     "dlh, Eq. 8c as written": gated(score="all"),
     "dlh, detached": gated(detach_static=True),
     "dlh, forced": lambda: tiny_dlh(gate=Forced(lambda t: t % 3 > 0)),
+    "mixed": tiny_mixed,
 }
 # Those, and programs whose gates are soft, are bounds in mean ("all" is not normalised and so no
 # bound at all, and both say the same of it).
@@ -72,6 +73,8 @@ IN_MEAN: dict[str, Callable[[], Pair]] = {
     "VaDE, beliefs kept": gated(rule=VaDE(), fresh_static=False),
     "VaDE, beliefs kept, redraw": gated(rule=VaDE(), fresh_static=False, static_sample="redraw"),
     "VaDE, blind": blind(gated(rule=VaDE()), {3}),
+    "mixed": tiny_mixed,
+    "mixed, VaDE": lambda: tiny_mixed(rule=VaDE()),
 }
 
 
@@ -436,10 +439,18 @@ def test_the_memo_changes_nothing(system: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "once"), [("cwvae", 7 + 4 + 2), ("dlh", 6 + 6 + 6), ("dlh, beliefs kept", 18)]
+    ("system", "frames", "once", "plainly"),
+    [
+        ("cwvae", 7, 7 + 4 + 2, 2 * 13),
+        ("dlh", 7, 6 + 6 + 6, 2 * 18),
+        ("dlh, beliefs kept", 7, 18, 36),
+        # Level 3's gate compares with the context of the tick before: the same cell call unless
+        # level 4 draws anew, at t = 4 and 8. Level 4's comparison is always its tick's.
+        ("mixed", 9, 9 + 5 + (5 + 2) + 3, (9 + 5 + 9 + 5) + (9 + 5 + 5 + 3)),
+    ],
 )
 def test_the_memo_saves_the_models_transitions(
-    system: str, once: int, monkeypatch: pytest.MonkeyPatch
+    system: str, frames: int, once: int, plainly: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = ANALYTIC[system]()
     calls = [0]
@@ -453,9 +464,9 @@ def test_the_memo_saves_the_models_transitions(
 
     for dynamics in pair[0].hierarchy.dynamics:
         monkeypatch.setattr(dynamics.cell, "step", counted(dynamics.cell.step))
-    for memo, expected in ((True, once), (False, 2 * once)):
+    for memo, expected in ((True, once), (False, plainly)):
         calls[0] = 0
-        HierarchyELBO(memo=memo).loss(*pair, clip(7))
+        HierarchyELBO(memo=memo).loss(*pair, clip(frames))
         assert calls[0] == expected
 
 

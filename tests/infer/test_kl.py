@@ -26,7 +26,7 @@ from pyrovp.distributions import (
 from pyrovp.gates import MixtureGate, VaDE
 from pyrovp.infer import level_kls
 from tests.oracles.tiny import close, randn
-from tests.systems import clip, tiny_cwvae, tiny_dlh
+from tests.systems import clip, tiny_cwvae, tiny_dlh, tiny_mixed
 
 Program = Callable[..., Any]
 
@@ -70,6 +70,7 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "dlh, two levels": lambda: tiny_dlh(levels=2),
     "dlh, beliefs kept": lambda: tiny_dlh(gate=MixtureGate(size=3, fresh_static=False)),
     "dlh, samples redrawn": lambda: tiny_dlh(gate=MixtureGate(size=3, static_sample="redraw")),
+    "mixed": tiny_mixed,
 }
 
 

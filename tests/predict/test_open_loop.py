@@ -18,7 +18,7 @@ from pyrovp.memo import memo
 from pyrovp.predict import Rollout, open_loop, stream
 from tests.oracles.tiny import close
 from tests.predict.recorder import Recorder
-from tests.systems import clip, tiny_cwvae, tiny_dlh
+from tests.systems import clip, tiny_cwvae, tiny_dlh, tiny_mixed
 
 SYSTEMS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "cwvae": tiny_cwvae,
@@ -28,6 +28,7 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "dlh, beliefs kept": lambda: tiny_dlh(gate=MixtureGate(size=3, fresh_static=False)),
     "dlh, redraw": lambda: tiny_dlh(gate=MixtureGate(size=3, static_sample="redraw")),
     "dlh, forced": lambda: tiny_dlh(gate=Forced(lambda t: t % 3 == 0)),
+    "mixed": tiny_mixed,
 }
 SEEN, HORIZON = 5, 4
 
@@ -66,7 +67,7 @@ def test_it_is_the_model_replayed_against_the_guides_trace(system: str) -> None:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_shapes(system: str) -> None:
     given = rollout(system)
-    levels = 1 if system == "rssm" else 3
+    levels = {"rssm": 1, "mixed": 4}.get(system, 3)
     assert given.reconstruction.shape == (2, SEEN, 1, 16, 16)
     assert given.prediction.shape == (2, HORIZON, 1, 16, 16)
     assert given.gates.shape == (2, levels, SEEN + HORIZON)

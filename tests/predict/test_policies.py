@@ -87,17 +87,26 @@ def test_a_policy_serves_again_for_another_batch() -> None:
     assert torch.equal(again.prediction, fresh.prediction)
 
 
-def test_likely_gates_take_the_likelier_value_where_the_level_below_changed() -> None:
-    rollout, recorder = predict(LikelyGates())
-    decided = []
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [((1, 1), (1, 1)), ((1, -1), (1, 0)), ((-1, 1), (0, 0)), ((-1, -1), (0, 0))],
+)
+def test_likely_gates_take_the_likelier_value_where_the_level_below_changed(
+    logits: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    def sure() -> Any:
+        model, guide = tiny_dlh()
+        gates: list[Any] = list(model.hierarchy.gates.values())
+        for gate, logit in zip(gates, logits, strict=True):
+            gate.output.bias.data.fill_(logit)  # likely, not certain
+            gate.output.weight.data.zero_()
+        return model, guide
+
+    rollout, recorder = predict(LikelyGates(), make=sure)
     for level, t in BEYOND:
-        prior = recorder.fns[f"e_{level}_{t}"]
-        assert isinstance(prior, NestedBernoulli)
-        below = rollout.gates[:, level - 2, t] > 0
-        expected = (prior.logit.sigmoid() > 0.5) & below
-        assert torch.equal(recorder.values[f"e_{level}_{t}"], expected.double())
-        decided.append(expected)
-    assert torch.stack(decided).any() and not torch.stack(decided).all()
+        assert isinstance(recorder.fns[f"e_{level}_{t}"], NestedBernoulli)
+        assert recorder.values[f"e_{level}_{t}"].tolist() == [expected[level - 2]] * 4
+    assert torch.equal(rollout.gates[:, 1:, SEEN:].mean((0, 2)), torch.tensor(expected).double())
 
 
 def test_likely_gates_still_draw_the_states() -> None:
