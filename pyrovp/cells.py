@@ -178,4 +178,5 @@ class GRUCell(Cell):
         h_rz, h_n = outward.split((2 * size, size), -1)
         r, z = torch.sigmoid(i_rz + h_rz).chunk(2, -1)
         n = torch.tanh(torch.addcmul(i_n, r, h_n))
-        return torch.lerp(n, h, z)
+        # Under autocast the products are of lower precision than the memory, which lerp refuses.
+        return torch.lerp(n.to(h.dtype), h, z.to(h.dtype))

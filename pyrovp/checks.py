@@ -12,8 +12,14 @@ def check_video(video: Tensor, what: str = "video") -> None:
     """Refuses what is not a video [B, T, C, H, W] of floats. Reads no pixel.
 
     Raises:
-        ValueError: For another number of dimensions, an empty one, or integer pixels.
+        ValueError: For what is no tensor, another number of dimensions, an empty one, or integer
+            pixels.
     """
+    if not isinstance(video, Tensor):
+        raise ValueError(
+            f"the {what} is a {type(video).__name__}, but a tensor [B, T, C, H, W] of floats in "
+            "[0, 1] is needed: torch.as_tensor(...)"
+        )
     if video.dim() != 5:
         raise ValueError(
             f"the {what} has shape {list(video.shape)}, but [B, T, C, H, W] is needed "

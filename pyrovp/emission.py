@@ -99,6 +99,6 @@ class _GaussianFrames(FrameModel):
 def _check_std(std: float) -> None:
     if not (isinstance(std, int | float) and math.isfinite(std) and std > 0):
         raise ValueError(
-            f"the frames' standard deviation has to be a positive number, got {std!r}; "
-            "frames lie in [0, 1], so 0.1 to 1 is usual (None or LearnedStd() learns it)"
+            f"the frames' standard deviation has to be a positive number, got {std!r}; frames lie "
+            "in [0, 1], so 0.1 to 1 is usual (LearnedStd(), std=None of pyrovp.models, learns it)"
         )

@@ -134,14 +134,17 @@ def evaluate(
     known = _videos(training, range(min(training_clips, len(cast(Sized, training))))).to(device)
     modes = model.training, guide.training
     parts: list[_Part] = []
-    with undisturbed(), torch.no_grad():
-        model.eval()
-        guide.eval()
-        for start in range(0, count, batch):
-            seed_noise(seed, start, device)
-            video = _videos(dataset, range(start, min(start + batch, count))).to(device)
-            _check_length(video, protocol)
-            parts.append(_score(model, guide, video, known, protocol, films - start, seed + start))
+    try:
+        with undisturbed(), torch.no_grad():
+            model.eval()
+            guide.eval()
+            for start in range(0, count, batch):
+                seed_noise(seed, start, device)
+                video = _videos(dataset, range(start, min(start + batch, count))).to(device)
+                _check_length(video, protocol)
+                kept = films - start
+                parts.append(_score(model, guide, video, known, protocol, kept, seed + start))
+    finally:
         model.train(modes[0])
         guide.train(modes[1])
     return _join(parts, protocol, _gated(model))

@@ -43,7 +43,17 @@ class Ladder(nn.Module):
 
 
 def encode(encoder: nn.Module, video: Tensor) -> Tensor:
-    """The encoder's features of all frames at once, [B, T, C, H, W] -> [B, T, X]."""
+    """The encoder's features of all frames at once, [B, T, C, H, W] -> [B, T, X].
+
+    Raises:
+        ValueError: If the video is of another floating-point type than the encoder.
+    """
+    weight = next(encoder.parameters(), None)
+    if weight is not None and weight.dtype != video.dtype:
+        raise ValueError(
+            f"the video is {video.dtype}, but the encoder's weights are {weight.dtype}; use "
+            f"video.to({weight.dtype}), or .to({video.dtype}) of model and guide"
+        )
     features = encoder(video.flatten(0, 1))
     return features.unflatten(0, video.shape[:2])
 

@@ -64,6 +64,8 @@ class Hierarchy(nn.Module):
     Attributes:
         levels: The levels' descriptions.
         dynamics: Their networks, in the same order.
+        parts: The same as a typed tuple, without the look-ups of a module list: every site of
+            every frame asks.
     """
 
     def __init__(
@@ -88,11 +90,10 @@ class Hierarchy(nn.Module):
         for level in reversed(self.levels):
             built.append(wiring.dynamics(level, built[-1] if built else None))
         self.dynamics = nn.ModuleList(reversed(built))
-        # Typed, and without the look-ups of a module list: every site of every frame asks.
-        self._dynamics = tuple(reversed(built))
+        self.parts = tuple(reversed(built))
         self._gates = tuple(
             None if level.gate is None else level.gate.cell(dynamics.knows, level.state.size)
-            for level, dynamics in zip(self.levels, self._dynamics, strict=True)
+            for level, dynamics in zip(self.levels, self.parts, strict=True)
         )
         self.gates = nn.ModuleDict(
             {str(n): cell for n, cell in enumerate(self._gates) if cell is not None}
@@ -110,7 +111,7 @@ class Hierarchy(nn.Module):
                 c=tuple(like.new_zeros(batch, size) for size in dynamics.hands_down),
                 g=self._gate(n).initial(batch, like) if level.gate is not None else None,
             )
-            for n, (level, dynamics) in enumerate(zip(self.levels, self._dynamics, strict=True))
+            for n, (level, dynamics) in enumerate(zip(self.levels, self.parts, strict=True))
         )
 
     def step(self, t: int, state: State, posterior: Posterior | None = None) -> State:
@@ -147,7 +148,7 @@ class Hierarchy(nn.Module):
         if gate is None:
             return past._replace(h=h, e=None)
         cell = self._gate(n)
-        known = self._dynamics[n].known(h, past.z)
+        known = self.parts[n].known(h, past.z)
         g, logit = memo(cell.tick)(past.g, t, known, past.z)
         if t == 0:  # nothing to stay with: every level changes
             return past._replace(h=h, g=g, e=None)
@@ -159,7 +160,7 @@ class Hierarchy(nn.Module):
         return past._replace(h=h, g=g, e=memo(_mask)(e))
 
     def _advance(self, n: int, h: Tensor, z: Tensor, e: Tensor | None) -> Tensor:
-        moved = self._dynamics[n].advance(h, z)
+        moved = self.parts[n].advance(h, z)
         gate = self.levels[n].gate
         if moved is h or e is None or gate is None or not gate.block_memory:
             return moved
@@ -188,7 +189,7 @@ class Hierarchy(nn.Module):
             if q is None:
                 return None
         with torch.no_grad():
-            change = self._dynamics[n].prior(h, c)
+            change = self.parts[n].prior(h, c)
         assert past.belief is not None
         return self._gate(n).infer(q, change, past.belief, logit, open)
 
@@ -198,7 +199,7 @@ class Hierarchy(nn.Module):
         self, n: int, t: int, before: State, now: list[LevelState], posterior: Posterior | None
     ) -> LevelState:
         """Level n with its state drawn."""
-        gate, dynamics = self.levels[n].gate, self._dynamics[n]
+        gate, dynamics = self.levels[n].gate, self.parts[n]
         past, held = now[n], before[n]
         c = self._above(n, tuple(now))
         joined, h = memo(self._join)(n, past.h, held.z, c, past.e)
@@ -235,7 +236,7 @@ class Hierarchy(nn.Module):
         self, n: int, h: Tensor, z: Tensor, c: Context, e: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The memory that this tick's heads see, and the memory that stays."""
-        joined = memo(self._dynamics[n].join)(h, z, c)
+        joined = memo(self.parts[n].join)(h, z, c)
         gate = self.levels[n].gate
         if joined is h or e is None or gate is None or not gate.block_memory:
             return joined, joined
@@ -247,14 +248,14 @@ class Hierarchy(nn.Module):
         """The level's prior; a bound computes it for all ticks at once."""
         batch = common_shape(h.shape[:-1], *(part.shape[:-1] for part in c))
         packed = (*batch, 2 * self.levels[n].state.size)
-        return Deferred(self._dynamics[n].prior, (h, c), packed)
+        return Deferred(self.parts[n].prior, (h, c), packed)
 
     def _posterior(
         self, n: int, t: int, h: Tensor, c: Context, posterior: Posterior | None
     ) -> Tensor | None:
         if posterior is None:
             return None
-        dynamics = self._dynamics[n]
+        dynamics = self.parts[n]
         shown = dynamics.shown(h, c)
         return posterior.belief(n, t, shown, dynamics.head)
 
@@ -265,7 +266,7 @@ class Hierarchy(nn.Module):
 
     def _zeros(self, n: int, batch: int) -> Context:
         like = next(self.parameters())
-        return tuple(like.new_zeros(batch, size) for size in self._dynamics[n].receives)
+        return tuple(like.new_zeros(batch, size) for size in self.parts[n].receives)
 
     def _gate(self, n: int) -> GateCell:
         cell = self._gates[n]

@@ -54,6 +54,8 @@ class Deferred(Lazy):
         self.inputs = inputs
         self._shape = Size(shape)
         self._value: Tensor | None = None
+        # Who forces it first may have gradients off (a sampler does); the value has its graph.
+        self._graph = torch.is_grad_enabled()
 
     @property
     def shape(self) -> Size:
@@ -68,7 +70,8 @@ class Deferred(Lazy):
     def value(self) -> Tensor:
         """The value, computed once."""
         if self._value is None:
-            self._value = self.function(*self.inputs)
+            with torch.set_grad_enabled(self._graph):
+                self._value = self.function(*self.inputs)
         return self._value
 
     @classmethod

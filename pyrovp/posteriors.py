@@ -23,6 +23,14 @@ class PosteriorHead(abc.ABC):
     `forward(*shown, early, trunk)`, the packed belief [..., 2Z]; `trunk` is the prior's head.
     """
 
+    def check(self, shown: tuple[int, ...], prior: GaussianHead) -> None:  # noqa: B027
+        """Refuses a level that this posterior does not fit; by default none.
+
+        Args:
+            shown: Sizes of what a posterior sees of the level.
+            prior: The level's prior head.
+        """
+
     @abc.abstractmethod
     def build(self, state: Gaussian, shown: tuple[int, ...], evidence: int) -> nn.Module:
         """The posterior of a state, from parts and evidence of these sizes."""
@@ -69,6 +77,15 @@ class SharedTrunk(PosteriorHead):
         weights of the generative model for inference except for the output layer". The released
         code does not: its posterior has two hidden layers of its own.
     """
+
+    def check(self, shown: tuple[int, ...], prior: GaussianHead) -> None:
+        """Prior and posterior must see the same."""
+        if shown != prior.first.sizes:
+            raise ValueError(
+                f"SharedTrunk reuses the prior's hidden layers, which see parts of sizes "
+                f"{prior.first.sizes}, but with this wiring a posterior sees {shown}; "
+                "use the wiring Parent(), or OwnHead()"
+            )
 
     def build(self, state: Gaussian, shown: tuple[int, ...], evidence: int) -> nn.Module:
         """The output layer."""

@@ -51,13 +51,16 @@ class LatentDynamics(nn.Module):
             length, batch: T and B, where no video is given.
 
         Raises:
-            ValueError: If the video is malformed, or without one T and B are not both given.
+            ValueError: If the video is malformed or its frames are not of the model's shape, or
+                without one T and B are not both given, at least 1.
         """
         if video is not None:
             check_video(video)
             batch, length = video.shape[:2]
         if batch is None or length is None:
             raise ValueError("give a video to score, or the length and batch of one to draw")
+        if batch < 1 or length < 1:
+            raise ValueError(f"length and batch are at least 1, got {length} and {batch}")
         with pyro.plate(PLATE, batch, dim=-1):
             state: State = memo(self.hierarchy.initial)(batch)
             contexts = []
@@ -65,6 +68,12 @@ class LatentDynamics(nn.Module):
                 state = self.hierarchy.step(t, state)
                 contexts.append(state[0].c)
             frames = self.hierarchy.emit(contexts)
+            made = frames.event_shape[-3:]
+            if video is not None and video.shape[-3:] != made:  # channels would broadcast
+                raise ValueError(
+                    f"the video's frames are {list(video.shape[-3:])} (channels, height, width), "
+                    f"but this model makes {list(made)}"
+                )
             return pyro.sample(sites.FRAMES, frames, obs=video)
 
 
@@ -96,12 +105,11 @@ class Filtering(nn.Module):
         self.ladder = Ladder(
             [MLP(a, lift, b, activation) for a, b in zip(sizes, sizes[1:], strict=False)]
         )
-        self.heads = nn.ModuleList(
-            kind.build(level.state, dynamics.shows, size)  # type: ignore[arg-type]
-            for level, dynamics, size in zip(
-                hierarchy.levels, hierarchy.dynamics, sizes, strict=True
-            )
-        )
+        heads = []
+        for level, dynamics, size in zip(hierarchy.levels, hierarchy.parts, sizes, strict=True):
+            kind.check(dynamics.shows, dynamics.head)
+            heads.append(kind.build(level.state, dynamics.shows, size))
+        self.heads = nn.ModuleList(heads)
 
     def forward(
         self, video: Tensor, *, ends: bool = True, blind: Collection[int] = frozenset()

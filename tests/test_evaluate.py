@@ -127,3 +127,4 @@ def test_noise_is_its_own(twice: tuple[Results, Results]) -> None:
 def test_clips_that_are_too_short(programs: tuple[LatentDynamics, Filtering]) -> None:
     with pytest.raises(ValueError, match="have 6 frames, but .* need 7"):
         evaluate(*programs, digits(length=6), digits("train"), protocol())
+    assert all(program.training for program in programs)  # as they were before

@@ -63,3 +63,8 @@ def test_encode_is_the_encoder_on_every_frame() -> None:
     assert actual.shape == (2, 4, 3)
     for b, t in product(range(2), range(4)):
         close(actual[b, t], encoder(video[b, t][None])[0])
+
+
+def test_a_video_of_another_type_than_the_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"video is torch.float64, .* weights are torch.float32"):
+        encode(nn.Linear(2, 2).float(), torch.zeros(1, 2, 1, 2, 2).double())

@@ -313,6 +313,32 @@ def test_what_does_not_fit_is_refused_at_construction(
         hierarchy_of(levels, wiring)
 
 
+@pytest.mark.parametrize(
+    ("part", "example"),
+    [
+        ({"clock": 4}, r"clock is an object such as Every\(4\), got 4"),
+        ({"memory": 200}, r"memory .* GRU\(200\), got 200"),
+        ({"state": 20}, r"state .* Gaussian\(20\), got 20"),
+        ({"gate": VaDE()}, r"gate .* MixtureGate\(\), or None for no gate, got VaDE"),
+    ],
+)
+def test_a_level_is_made_of_parts(part: dict[str, Any], example: str) -> None:
+    with pytest.raises(ValueError, match=example):
+        replace(level_of(), **part)
+
+
+def test_a_model_refuses_frames_that_it_does_not_make() -> None:
+    model = LatentDynamics(hierarchy_of([level_of()]))
+    with pytest.raises(ValueError, match=r"frames are \[3, 2, 2\].* this model makes \[1, 2, 2\]"):
+        model(torch.zeros(2, 3, 3, 2, 2))  # three channels would broadcast against one
+
+
+@pytest.mark.parametrize("size", [{"length": 0}, {"batch": 0}, {"length": -1}])
+def test_a_model_draws_at_least_one_frame(size: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="length and batch are at least 1"):
+        LatentDynamics(hierarchy_of([level_of()]))(**{"length": 2, "batch": 2} | size)
+
+
 @pytest.mark.parametrize("blind", [{0}, {3}, {1, 7}])
 def test_blind_levels_that_are_not_there_are_refused(blind: set[int]) -> None:
     guide = Filtering(hierarchy_of([level_of(), level_of()]))

@@ -58,6 +58,15 @@ def test_a_value_is_computed_once() -> None:
     assert not value.pending and network.calls == 1
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_value_has_the_graph_of_where_it_was_deferred(wanted: bool) -> None:
+    """Samplers force it with gradients off; the density that is taken later needs them."""
+    with torch.set_grad_enabled(wanted):
+        (value,) = deferred(Counted(), 1)
+    with torch.set_grad_enabled(not wanted):
+        assert force(value).requires_grad == wanted
+
+
 def test_tensors_are_forced_and_stacked_as_they_are() -> None:
     x, y = randn(2), randn(2, seed=1)
     assert force(x) is x

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp import Filtering, models
 from pyrovp.heads import Gaussian
 from pyrovp.posteriors import OwnHead, PosteriorHead, SharedTrunk
 from tests.oracles.tiny import close, randn
@@ -70,3 +71,9 @@ def test_a_shared_trunk_has_only_an_output_layer_of_its_own() -> None:
         for (name, _), gradient in zip(prior.named_parameters(), gradients, strict=True)
     }
     assert all(is_reached != name.startswith("output") for name, is_reached in reached.items())
+
+
+def test_a_shared_trunk_needs_a_wiring_in_which_both_see_the_same() -> None:
+    model = models.dlh(std=0.5, levels=2, state=2, memory=4, context=4, resolution=16, width=0.05)
+    with pytest.raises(ValueError, match=r"sizes \(4, 4\), but .* sees \(4,\); use .* OwnHead"):
+        Filtering(model.hierarchy, posterior=SharedTrunk())

@@ -5,6 +5,7 @@ mean levels   L̄ = mean over sequences of (1/T) Σ_t Σ_n e_t^n
 predicted     mean of p(e_t = 1) where the inferred e_t is 1, and where it is 0
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -133,7 +134,7 @@ def predicted_change(gates: Gates, level: int) -> tuple[float, float]:
 
 
 def report(gates: Gates, change: Tensor) -> dict[str, Any]:
-    """All of the above for each gated level, as JSON holds it.
+    """All of the above for each gated level, as JSON holds it: None where nothing is defined.
 
     Args:
         gates: Of `infer_gates`.
@@ -153,9 +154,13 @@ def report(gates: Gates, change: Tensor) -> dict[str, Any]:
         changed, stayed = predicted_change(gates, level)
         result[f"e_{level}"] = {
             "rate": e.mean().item(),
-            "f1": event_f1(e, true),
-            "chance_f1": chance_f1(e, true),
-            "predicted_where_changed": changed,
-            "predicted_where_static": stayed,
+            "f1": _defined(event_f1(e, true)),
+            "chance_f1": _defined(chance_f1(e, true)),
+            "predicted_where_changed": _defined(changed),
+            "predicted_where_static": _defined(stayed),
         }
     return result
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value

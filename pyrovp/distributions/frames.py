@@ -54,7 +54,8 @@ class IsotropicFrames(TorchDistribution):
     @property
     def variance(self) -> Tensor:
         """σ² for each pixel [..., T, C, H, W]."""
-        return torch.as_tensor(self.std, dtype=self._mean.dtype).square().expand(self._mean.shape)
+        std = torch.as_tensor(self.std, dtype=self._mean.dtype, device=self._mean.device)
+        return std.square().expand(self._mean.shape)
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """Frames with pixel noise."""

@@ -40,6 +40,11 @@ class Forced(Gate):
 
     def decides(self, t: int) -> bool:
         """Whether the level changes at frame `t`."""
+        if not callable(self.schedule) and t >= len(self.schedule):
+            raise ValueError(
+                f"a forced gate was given {len(self.schedule)} decisions, but frame {t} is asked "
+                "for; give a longer sequence, or a function of t"
+            )
         return bool(self.schedule(t) if callable(self.schedule) else self.schedule[t])
 
 

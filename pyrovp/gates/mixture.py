@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyro.distributions as dist
+import torch
 from torch import Size, Tensor, nn
 
 from pyrovp.cells import GRU
@@ -32,7 +33,7 @@ class MixtureGate(Gate):
 
     Args:
         rule: How a guide infers e.
-        size: Size of the gate's memory; None: 200, the paper's.
+        size: Size of the gate's memory; 200 is the paper's.
         inputs: What the gate's memory reads: the level's memory or its last state.
         score: "open": the KL of e counts where the level below changed, which is what makes
             the nested model consistent; "all": everywhere, as Eq. 8c is written.
@@ -102,6 +103,7 @@ class _Tick(Lazy):
         self.inputs = inputs
         self._memory: Tensor | None = None
         self._logit: Tensor | None = None
+        self._graph = torch.is_grad_enabled()  # see `Deferred`
 
     @property
     def shape(self) -> Size:
@@ -113,7 +115,8 @@ class _Tick(Lazy):
 
     def value(self) -> Tensor:
         if self._logit is None:
-            self._logit = self.cell.output(self.memory()).squeeze(-1)
+            with torch.set_grad_enabled(self._graph):
+                self._logit = self.cell.output(self.memory()).squeeze(-1)
         return self._logit
 
     def memory(self) -> Tensor:

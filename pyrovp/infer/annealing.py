@@ -53,7 +53,7 @@ class Tempered(Messenger):
         beta: Positive: a number, or a tensor (scalar, or [L] for one per level).
 
     Raises:
-        ValueError: If β is a number that is not positive.
+        ValueError: If β is a number that is not positive, or there are fewer β than levels.
     """
 
     def __init__(self, beta: float | Tensor) -> None:
@@ -71,5 +71,7 @@ class Tempered(Messenger):
             return
         beta = self.beta
         if isinstance(beta, Tensor) and beta.dim() == 1:
+            if where.level > len(beta):
+                raise ValueError(f"there are {len(beta)} β, but {msg['name']} is of another level")
             beta = beta[where.level - 1]
         msg["scale"] = msg["scale"] * beta

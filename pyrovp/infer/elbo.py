@@ -6,7 +6,7 @@ An ordinary `pyro.infer.ELBO`: equal to `TraceMeanField_ELBO` term by term where
 analytic, and in mean to `Trace_ELBO` for every program. It reads no tensor back to the host.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,8 @@ from pyrovp.infer.kl import level_kls
 from pyrovp.memo import memoised
 
 __all__ = ["Bound", "HierarchyELBO"]
+
+PerLevel = float | Sequence[float] | Tensor
 
 
 class Bound(NamedTuple):
@@ -43,13 +45,17 @@ class HierarchyELBO(ELBO):
     """The negative bound as a loss; `HierarchyELBO()(model, guide)` is a module.
 
     Args:
-        beta: Weight of the KLs: a number, or a tensor (scalar, or [L] for one per level) whose
-            values an annealing schedule may change in place.
+        beta: Weight of the KLs: a number, L of them for one per level, or a tensor (scalar or
+            [L]) whose values an annealing schedule may change in place.
         free_nats: KL of each level, tick and sequence below which there is nothing to gain: a
-            number or [L]. The bound is no longer one below that.
+            number or L of them. The bound is no longer one below that.
         memo: Whether what the guide computed is computed only once; see `pyrovp.memo`.
         num_particles: Samples that the bound is averaged over.
         vectorize_particles: Whether they are drawn in parallel, in a plate at dim -2.
+
+    Raises:
+        ValueError: For fewer than one particle; in a call, where β or the free nats are given
+            for another number of levels.
 
     Reference:
         β-VAE (Higgins et al., 2017); free nats (Kingma et al., 2016, Appendix C.8, per tick).
@@ -58,19 +64,21 @@ class HierarchyELBO(ELBO):
     def __init__(
         self,
         *,
-        beta: float | Tensor = 1.0,
-        free_nats: float | Tensor = 0.0,
+        beta: PerLevel = 1.0,
+        free_nats: PerLevel = 0.0,
         memo: bool = True,
         num_particles: int = 1,
         vectorize_particles: bool = False,
     ) -> None:
+        if num_particles < 1:
+            raise ValueError(f"a bound needs at least 1 particle, got {num_particles}")
         super().__init__(
             num_particles=num_particles,
             max_plate_nesting=1,
             vectorize_particles=vectorize_particles,
         )
-        self.beta = beta
-        self.free_nats = free_nats
+        self.beta: PerLevel = beta
+        self.free_nats: PerLevel = free_nats
         self.memo = memo
 
     def bound(
@@ -133,8 +141,11 @@ class HierarchyELBO(ELBO):
     ) -> Bound:
         p, q = self._get_trace(model, guide, args, kwargs)
         likelihood = _likelihood(p)
-        total, kls = likelihood.sum(), {}
-        for (kind, level), groups in level_kls(p, q).items():
+        total, kls, by_level = likelihood.sum(), {}, level_kls(p, q)
+        levels = max((level for _, level in by_level), default=0)
+        _check_levels("beta", self.beta, levels)
+        _check_levels("free_nats", self.free_nats, levels)
+        for (kind, level), groups in by_level.items():
             kl = torch.cat([ticks.kl for ticks in groups])  # [N, ..., B]
             kls[kind, level] = kl.sum(0)
             free = _of_level(self.free_nats, level)
@@ -168,7 +179,20 @@ def _gates(trace: Trace) -> dict[int, Tensor]:
     return {level: torch.stack(ticks) for level, ticks in values.items()}
 
 
-def _of_level(value: float | Tensor, level: int) -> Any:
-    if isinstance(value, Tensor) and value.dim() == 1:
-        return value[level - 1] if level else value[0]
+def _check_levels(name: str, value: PerLevel, levels: int) -> None:
+    if _differs(value) and len(value) != levels:  # type: ignore[arg-type]
+        raise ValueError(
+            f"{name} is {value}, but the hierarchy has {levels} levels; give one number for each, "
+            "or a single one"
+        )
+
+
+def _differs(value: PerLevel) -> bool:
+    """Whether there is one value for each level."""
+    return value.dim() == 1 if isinstance(value, Tensor) else isinstance(value, Sequence)
+
+
+def _of_level(value: PerLevel, level: int) -> Any:
+    if _differs(value):
+        return value[level - 1] if level else value[0]  # type: ignore[index]
     return value

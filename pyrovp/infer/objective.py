@@ -53,6 +53,10 @@ class Objective(nn.Module):
         beta: Linear | Sequence[Linear] | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(beta, int | float):
+            raise ValueError(
+                f"beta is a schedule such as Linear(start=0.01, end=1.0, steps=100), got {beta}"
+            )
         if per not in ("frame", "sequence"):
             raise ValueError(f"the loss is per frame or per sequence, got per={per!r}")
         self.model = model

@@ -143,7 +143,8 @@ class DCGANEncoder(nn.Module):
         if tuple(x.shape[1:]) != expected:
             raise ValueError(
                 f"this encoder takes frames [N, {', '.join(map(str, expected))}], got "
-                f"{list(x.shape)}; flatten a video's batch and time first"
+                f"{list(x.shape)}; build the model with the frames' channels and resolution, and "
+                f"flatten a video's batch and time into N"
             )
         x = channels_last(x)
         *first, last = self.convolutions

@@ -63,7 +63,15 @@ class Joint(nn.Module):
         Args:
             parts: The first parts, all of them unless the last ones are in `early`.
             early: What `early` made of the last parts.
+
+        Raises:
+            ValueError: If parts are missing and there is no `early`.
         """
+        if early is None and len(parts) != len(self.sizes):
+            raise ValueError(
+                f"a layer on parts of sizes {list(self.sizes)} got {len(parts)} of them; a "
+                "posterior that shares the prior's trunk needs a wiring that shows both the same"
+            )
         return self._sum(early, parts, self.weights)
 
     def _sum(self, total: Tensor | None, parts: Sequence[Tensor], weights: Any) -> Tensor:

@@ -141,25 +141,26 @@ def _program(batch: int) -> AbstractContextManager[object]:
 
 def _chunk(model: LatentDynamics, start: int, states: list[State], kl: dict[int, Tensor]) -> Chunk:
     levels = model.hierarchy.levels
+    frames = model.hierarchy.emit([state[0].c for state in states]).mean
     changes = torch.stack(
         [
             torch.stack(
                 [
-                    _changed(level.clock.ticks(t), now.e, now.z)
+                    _changed(level.clock.ticks(t), now.e, frames)
                     for level, now in zip(levels, state, strict=True)
                 ]
             )
             for t, state in enumerate(states, start)
         ]
     )  # [n, L, B]
-    frames = model.hierarchy.emit([state[0].c for state in states]).mean
     return Chunk(start, frames, changes.permute(2, 1, 0), kl)
 
 
-def _changed(ticks: bool, e: Tensor | None, z: Tensor) -> Tensor:
+def _changed(ticks: bool, e: Tensor | None, like: Tensor) -> Tensor:
+    batch = like.shape[:1]
     if not ticks or e is None:
-        return z.new_full(z.shape[:1], float(ticks))
-    return e.to(z.dtype)
+        return like.new_full(batch, float(ticks))
+    return e.to(like.dtype).expand(batch)  # an intervention may decide for all sequences at once
 
 
 def _kl_over_time(model: poutine.Trace, guide: poutine.Trace, length: int) -> dict[int, Tensor]:

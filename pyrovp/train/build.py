@@ -34,10 +34,13 @@ def make(key: str, node: Any, **given: Any) -> Any:
     call = _prepared(key, node)
     try:
         return call(**given)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unknown is None:
-            raise
+            raise ValueError(
+                f"{key}: {brief(node)} cannot be made, probably because a value is of the wrong "
+                f"type: {error}. HYDRA_FULL_ERROR=1 in the environment shows where"
+            ) from error
         accepted = [name for name in inspect.signature(call.func).parameters if name not in given]
         raise ValueError(
             f"{key}.{unknown[1]} is no argument of {node['_target_']}; "

@@ -146,7 +146,12 @@ def _explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if key and "not in" in text:
         known = _known_keys(arguments, conf)
         section = key.rpartition(".")[0]
-        inside = [k for k in known if k.rpartition(".")[0] == section] or known
+        inside = [k for k in known if k.rpartition(".")[0] == section]
+        if section in known and not inside:
+            return f"there is no setting {key}: {section} is one value here; give all of it"
+        if not inside:  # only the guess: all keys would fill the screen
+            guess = nearest(key, known).partition("known:")[0]
+            return f"there is no setting {key}; {guess}--cfg job prints them all"
         return f"there is no setting {key}; {nearest(key, inside)}"
     return str(error).strip()
 

@@ -102,7 +102,7 @@ class Experiment:
         try:
             with undisturbed(), torch.no_grad():
                 self.objective(self.training[0]["video"][None].to(self.device))
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             text = str(error).partition("\nTrace Shapes:")[0]  # Pyro's table of sites follows
             raise ValueError(f"the parts of this run do not fit together: {text}") from error
 
@@ -137,11 +137,11 @@ class Experiment:
             say(self.introduction())
             self.directory.write_text("config.yaml", OmegaConf.to_yaml(asdict(self.settings)))
             checkpoints = Checkpoints(self.directory.checkpoints, self.directory.fingerprint, say)
-            step = self._train(checkpoints)
+            step = trained = self._train(checkpoints)
             if self.settings.evaluate.checkpoint == "best":
                 step = checkpoints.load_best(self.objective).step
             self._report(self._evaluate(), step, say)
-            done = {"steps": self.settings.train.steps, "evaluate": asdict(self.settings.evaluate)}
+            done = {"steps": trained, "evaluate": asdict(self.settings.evaluate)}
             self.directory.write_json("done.json", done)
 
     def _finished(self, say: Callable[[str], None]) -> bool:
@@ -261,10 +261,14 @@ def _event_sentences(events: dict[str, Any]) -> list[str]:
     for name, gate in found.items():
         if name.startswith("e_"):
             lines.append(
-                f"{name} against the true changes: F1 {gate['f1']:.3f} (by chance "
-                f"{gate['chance_f1']:.3f}) at rate {gate['rate']:.3f} (true "
+                f"{name} against the true changes: F1 {_figure(gate['f1'])} (by chance "
+                f"{_figure(gate['chance_f1'])}) at rate {gate['rate']:.3f} (true "
                 f"{found['true_change_rate']:.3f}); p(change) "
-                f"{gate['predicted_where_changed']:.3f} where it changed, "
-                f"{gate['predicted_where_static']:.3f} where it stayed"
+                f"{_figure(gate['predicted_where_changed'])} where it changed, "
+                f"{_figure(gate['predicted_where_static'])} where it stayed"
             )
     return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

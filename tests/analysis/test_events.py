@@ -1,5 +1,6 @@
 """Event scores against cases counted by hand."""
 
+import json
 import math
 
 import pytest
@@ -94,3 +95,13 @@ def test_report_names_each_gate_and_what_the_prior_expected() -> None:
     assert result["e_2"]["rate"] == pytest.approx(gates.e[:, 1, 1:].mean().item())
     p = gates.probability[:, 1, 1:]
     assert bool(((p > 0) & (p < 1)).all())
+
+
+def test_what_is_not_defined_is_none_in_a_report() -> None:
+    e = torch.ones(2, 2, 6)
+    e[:, 1] = 0  # the gate never opens, and nothing ever changes
+    found = report(Gates(e, torch.full((2, 2, 6), 0.25)), torch.zeros(2, 6, dtype=torch.bool))
+    assert found["e_2"]["predicted_where_changed"] is None
+    assert found["e_2"]["predicted_where_static"] == 0.25
+    assert found["e_2"]["f1"] is None
+    json.dumps(found, allow_nan=False)

@@ -32,6 +32,20 @@ BAD = {
         ["+model=dlh", "model.gate={_target_: pyrovp.MixtureGate, size: 0}"],
         ["model.gate: ", "size is at least 1, got 0"],
     ),
+    "a rule for a gate": (
+        ["+model=dlh", "model.gate={_target_: pyrovp.VaDE}"], ["such as MixtureGate()", "VaDE()"],
+    ),
+    "a value of another type": (
+        ["+model=dlh", "model.hidden=40"], ["model: dlh(", "hidden=40", "wrong type"],
+    ),
+    "inside what is one value": (
+        ["+model=dlh", "model.gate.size=3"], ["model.gate.size", "model.gate is one value"],
+    ),
+    "a bound that does not fit": (
+        ["+model=dlh", "elbo=mean_field",
+         "model.gate={_target_: pyrovp.MixtureGate, rule: {_target_: pyrovp.VaDE}}"],
+        ["do not fit", "fully reparameterized"],
+    ),
     "not a number": (["+model=dlh", "train.steps=many"], ["train.steps=many", "Integer"]),
     "empty batch": (["+model=dlh", "train.batch=0"], ["train.batch", "at least 1", "got 0"]),
     "negative budget": (["+model=dlh", "train.steps=-5"], ["train.steps", "at least 1", "-5"]),

@@ -101,6 +101,10 @@ def test_another_evaluation_trains_nothing(command: Command) -> None:
     validations = {row["step"]: row["validation"] for row in rows if "validation" in row}
     assert metrics["step"] == min(validations, key=validations.__getitem__)
     assert (first.folder / "metrics.jsonl").read_text() == before
+    fewer = command("+model=rssm", "train.steps=1")
+    assert fewer.code == 0
+    done = json.loads((fewer.folder / "done.json").read_text())
+    assert done["steps"] == 2  # what was trained, not what was asked for
 
 
 def test_seeds_and_sweeps(command: Command) -> None:

@@ -39,3 +39,8 @@ def test_what_staying_means_has_the_same_defaults_for_every_gate(kind: Any) -> N
         True,
         False,
     )
+
+
+def test_a_schedule_that_ends_too_early_is_refused() -> None:
+    with pytest.raises(ValueError, match="given 2 decisions, but frame 2 is asked for"):
+        Forced([True, False]).decides(2)

@@ -74,6 +74,17 @@ def test_ticks_that_do_not_follow_one_another_are_stacked_too(some: list[int]) -
     close(together, torch.stack([expected[t] for t in some]))
 
 
+def test_a_sampler_that_forces_a_tick_leaves_its_gradient() -> None:
+    gate = cell()
+    logits, _ = ticks(gate, 3)
+    prior = gate.prior(logits[2], None)
+    e = prior.sample()
+    assert not e.requires_grad
+    score: Tensor = prior.log_prob(e).sum()
+    gradients = torch.autograd.grad(score, list(gate.parameters()))
+    assert all(gradient.any() for gradient in gradients)
+
+
 def test_what_has_been_computed_lets_go_of_its_past() -> None:
     """Else the memory of a prediction would grow with its horizon."""
     logits, _ = ticks(cell(), 5)

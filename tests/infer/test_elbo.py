@@ -59,8 +59,8 @@ ANALYTIC: dict[str, Callable[[], Pair]] = {
     "dlh, forced": lambda: tiny_dlh(gate=Forced(lambda t: t % 3 > 0)),
     "mixed": tiny_mixed,
 }
-# Those, and programs whose gates are soft, are bounds in mean ("all" is not normalised and so no
-# bound at all, and both say the same of it).
+# Those of them that are distributions (Eq. 8c as written is not normalised), and programs whose
+# gates are soft, are the same bound in mean
 IN_MEAN: dict[str, Callable[[], Pair]] = {
     "cwvae": tiny_cwvae,
     "dlh": tiny_dlh,

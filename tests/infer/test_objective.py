@@ -149,3 +149,33 @@ def test_refuses_a_beta_of_0_with_pyros_own_bounds(beta: Any) -> None:
     with pytest.raises(ValueError, match="at step 0, but Pyro's own bounds need it above 0"):
         objective(elbo=TraceMeanField_ELBO(), beta=beta)
     evaluate(objective(elbo=HierarchyELBO(), beta=beta))  # ours does not
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4])
+def test_beta_for_another_number_of_levels_is_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="beta is .*, but the hierarchy has 3 levels"):
+        evaluate(objective(beta=[Linear()] * count))
+
+
+def test_free_nats_may_be_listed_by_level() -> None:
+    listed = evaluate(objective(elbo=HierarchyELBO(free_nats=[0.5, 1.0, 2.0]))).loss
+    tensor = evaluate(objective(elbo=HierarchyELBO(free_nats=torch.tensor([0.5, 1.0, 2.0])))).loss
+    close(listed, tensor)
+    with pytest.raises(ValueError, match=r"free_nats is \[1.0\], but the hierarchy has 3 levels"):
+        evaluate(objective(elbo=HierarchyELBO(free_nats=[1.0])))
+
+
+@pytest.mark.parametrize("system", ["cwvae", "dlh"])
+def test_trains_under_autocast(system: str) -> None:
+    given = objective(system=system).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = given(clip(T).float()).loss
+    loss.backward()
+    assert bool(loss.isfinite())
+
+
+def test_what_is_no_schedule_or_no_particle_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a schedule such as Linear\(.*\), got 0.5"):
+        objective(beta=0.5)
+    with pytest.raises(ValueError, match="at least 1 particle, got 0"):
+        HierarchyELBO(num_particles=0)

@@ -69,3 +69,8 @@ def test_parameters_are_counted_and_drawn_as_those_of_linear() -> None:
     assert sum(p.numel() for p in joint.parameters()) == sum(p.numel() for p in layer.parameters())
     largest = max(float(p.detach().abs().max()) for p in joint.parameters())
     assert 0.06 < largest <= 1 / 16, "uniform within 1 / sqrt(inputs)"
+
+
+def test_missing_parts_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"parts of sizes \[4, 4\] got 1 of them"):
+        Joint((4, 4), 2)(torch.zeros(3, 4))

@@ -283,3 +283,8 @@ def test_refuses_malformed_arguments(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         list(stream(*tiny_cwvae(), context, horizon, chunk=chunk))
+
+
+def test_an_intervention_may_decide_for_all_sequences_at_once() -> None:
+    policy = poutine.condition(data={"e_2_5": torch.tensor(1.0).double()})
+    assert open_loop(*tiny_dlh(), clip(4), 3, policy=policy).gates[:, 1, 5].tolist() == [1.0, 1.0]
