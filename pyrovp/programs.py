@@ -39,6 +39,7 @@ class LatentDynamics(nn.Module):
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         super().__init__()
+        _check_hierarchy("LatentDynamics", hierarchy)
         self.hierarchy = hierarchy
 
     def forward(
@@ -98,6 +99,7 @@ class Filtering(nn.Module):
         posterior: PosteriorHead | None = None,
     ) -> None:
         super().__init__()
+        _check_hierarchy("Filtering", hierarchy)
         self.hierarchy = hierarchy
         kind = OwnHead() if posterior is None else posterior
         sizes = [int(hierarchy.encoder.features)]  # type: ignore[arg-type]
@@ -134,6 +136,12 @@ class Filtering(nn.Module):
             state: State = memo(self.hierarchy.initial)(video.shape[0])
             for t in range(video.shape[1]):
                 state = self.hierarchy.step(t, state, posterior)
+
+
+def _check_hierarchy(who: str, given: object) -> None:
+    if not isinstance(given, Hierarchy):
+        hint = "; this model has one: model.hierarchy" if hasattr(given, "hierarchy") else ""
+        raise ValueError(f"{who} needs a Hierarchy, got a {type(given).__name__}{hint}")
 
 
 class _Evidence:

@@ -3,10 +3,12 @@
 import inspect
 
 import pyro
+import pytest
 import torch
 from torch import Tensor
 
 import pyrovp as pv
+from pyrovp import models
 from pyrovp.predict import Rollout, open_loop
 
 CONTEXT, HORIZON, STEPS = 8, 6, 12
@@ -73,3 +75,11 @@ def test_it_trains_and_predicts_open_loop() -> None:
         assert bool((kl[:, 0] > 0).all())
         assert level == 1 or bool((kl[:, ~slow[:CONTEXT]] == 0).all())
     assert not pyro.get_param_store()
+
+
+def test_the_two_programs_want_a_hierarchy() -> None:
+    model = models.rssm(state=2, memory=4, hidden=4, resolution=16, width=0.05)
+    with pytest.raises(ValueError, match=r"Filtering needs a Hierarchy, .* model\.hierarchy"):
+        pv.Filtering(model)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="LatentDynamics needs a Hierarchy, got a list"):
+        pv.LatentDynamics([])  # type: ignore[arg-type]

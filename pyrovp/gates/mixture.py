@@ -53,6 +53,10 @@ class MixtureGate(Gate):
     detach_static: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.rule, Rule):
+            raise ValueError(
+                f"MixtureGate: rule is an object, KLComparison() or VaDE(), got {self.rule!r}"
+            )
         for name, allowed in (
             ("inputs", ("memory", "state")),
             ("score", ("open", "all")),

@@ -4,6 +4,9 @@ r"""The evidence lower bound of a hierarchy, with one KL per level.
 
 An ordinary `pyro.infer.ELBO`: equal to `TraceMeanField_ELBO` term by term where every KL is
 analytic, and in mean to `Trace_ELBO` for every program. It reads no tensor back to the host.
+
+Gradients are pathwise. A guide that *draws* a gate from a distribution with parameters (a blind
+gated level does, from its prior) gets no score-function term for them here; `Trace_ELBO` adds it.
 """
 
 from collections.abc import Callable, Sequence

@@ -103,6 +103,11 @@ def stream(
         ValueError: For a malformed context, a negative horizon or an empty chunk.
     """
     check_video(context, "context")
+    if guide.hierarchy is not model.hierarchy:
+        raise ValueError(
+            "this guide belongs to another model: the two must share one hierarchy, as in "
+            "guides.dlh(model) or Filtering(model.hierarchy)"
+        )
     if horizon < 0:
         raise ValueError(f"the horizon is a number of frames, 0 or more, got {horizon}")
     if chunk < 1:

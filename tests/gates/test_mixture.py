@@ -127,3 +127,8 @@ def test_a_gate_infers_by_its_rule() -> None:
 def test_refuses_unknown_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MixtureGate(**options)
+
+
+def test_a_rule_is_an_object() -> None:
+    with pytest.raises(ValueError, match="rule is an object, .* got 'vade'"):
+        MixtureGate(rule="vade")  # type: ignore[arg-type]

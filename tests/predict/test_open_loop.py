@@ -288,3 +288,9 @@ def test_refuses_malformed_arguments(
 def test_an_intervention_may_decide_for_all_sequences_at_once() -> None:
     policy = poutine.condition(data={"e_2_5": torch.tensor(1.0).double()})
     assert open_loop(*tiny_dlh(), clip(4), 3, policy=policy).gates[:, 1, 5].tolist() == [1.0, 1.0]
+
+
+def test_the_guide_of_another_model_is_refused() -> None:
+    (model, _), (_, guide) = tiny_cwvae(), tiny_cwvae()
+    with pytest.raises(ValueError, match="belongs to another model"):
+        open_loop(model, guide, clip(SEEN), 1)
