@@ -21,7 +21,19 @@ from benchmarks.workloads import SYSTEMS, control, evaluation, floor, library, r
 from benchmarks.workloads import training_step as step
 from pyrovp.process import tune_allocator
 
-__all__ = ["Timing", "interleave", "main"]
+__all__ = ["Side", "Timing", "interleave", "main"]
+
+
+class Side(NamedTuple):
+    """One side of a comparison.
+
+    Args:
+        work: What is timed.
+        frames: How many frames it takes in.
+    """
+
+    work: Callable[[], Any]
+    frames: int
 
 
 class Timing(NamedTuple):
@@ -31,14 +43,14 @@ class Timing(NamedTuple):
     wall: float
 
 
-def interleave(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
+def interleave(sides: dict[str, Side], rounds: int) -> dict[str, Timing]:
     """Times each side once per round, after one round of warming up."""
     cpu: dict[str, list[float]] = {name: [] for name in sides}
     wall: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
-        for name, work in sides.items():
+        for name, side in sides.items():
             start = time.process_time(), time.perf_counter()
-            work()
+            side.work()
             if turn:
                 cpu[name].append(time.process_time() - start[0])
                 wall[name].append(time.perf_counter() - start[1])
@@ -47,27 +59,28 @@ def interleave(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Ti
     }
 
 
-def comparisons(batch: int, length: int) -> dict[str, dict[str, Callable[[], Any]]]:
+def comparisons(batch: int, length: int) -> dict[str, dict[str, Side]]:
     """What is set against what; the first side is the one that ratios are of."""
-    result: dict[str, dict[str, Callable[[], Any]]] = {}
+    result: dict[str, dict[str, Side]] = {}
+    frames = batch * length
     for system in SYSTEMS:
         ours, theirs = library(system), control(system)
         result[f"{system}: training step"] = {
-            "pyrovp": step(ours, batch, length),
-            "by hand": step(theirs, batch, length),
-            "stock convolutions": floor(batch, length),
+            "pyrovp": Side(step(ours, batch, length), frames),
+            "by hand": Side(step(theirs, batch, length), frames),
+            "stock convolutions": Side(floor(batch, length), frames),
         }
         result[f"{system}: evaluation"] = {
-            "pyrovp": evaluation(ours, batch, length),
-            "by hand": evaluation(theirs, batch, length),
+            "pyrovp": Side(evaluation(ours, batch, length), frames),
+            "by hand": Side(evaluation(theirs, batch, length), frames),
         }
         result[f"{system}: growth in T"] = {
-            f"T = {2 * length}": step(ours, batch, 2 * length),
-            f"T = {length}": step(ours, batch, length),
+            f"T = {2 * length}": Side(step(ours, batch, 2 * length), 2 * frames),
+            f"T = {length}": Side(step(ours, batch, length), frames),
         }
     result["cwvae: recurrent part"] = {
-        "factor 1": step(recurrent(1), batch, length, resolution=32),
-        "factor 6": step(recurrent(6), batch, length, resolution=32),
+        "factor 1": Side(step(recurrent(1), batch, length, resolution=32), frames),
+        "factor 6": Side(step(recurrent(6), batch, length, resolution=32), frames),
     }
     return result
 
@@ -88,7 +101,6 @@ def main() -> None:
     print(f"{machine}; {shape}; medians of {asked.rounds} interleaved rounds\n")
     print(f"{'':26}{'':22}{'CPU s':>8}{'wall s':>8}{'frames/s':>10}{'CPU ratio':>11}")
     report: dict[str, Any] = {"machine": machine, "shape": shape, "rounds": asked.rounds}
-    frames = asked.batch * asked.length
     for title, sides in comparisons(asked.batch, asked.length).items():
         if asked.only not in title:
             continue
@@ -99,7 +111,7 @@ def main() -> None:
             ratio = "" if timing is first else f"{first.cpu / timing.cpu:.3f}"
             print(
                 f"{title:26}{name:22}{timing.cpu:8.3f}{timing.wall:8.3f}"
-                f"{frames / timing.wall:10.0f}{ratio:>11}"
+                f"{sides[name].frames / timing.wall:10.0f}{ratio:>11}"
             )
             title = ""  # only the first line carries it
     if asked.json:
