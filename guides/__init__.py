@@ -5,5 +5,8 @@ if __name__ == "guides":
 
 from pyrovp.guides.cwvae import cwvae, notmpabs, rssm, tald
 from pyrovp.guides.dlh import dlh
+from pyrovp.guides.hvrnn import hvrnn, vrnn
+from pyrovp.guides.svg_lp import svg_lp
+from pyrovp.guides.vta import vta
 
-__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald"]
+__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald", "vta"]

@@ -5,5 +5,8 @@ if __name__ == "models":
 
 from pyrovp.models.cwvae import cwvae, notmpabs, rssm, tald
 from pyrovp.models.dlh import dlh
+from pyrovp.models.hvrnn import hvrnn, vrnn
+from pyrovp.models.svg_lp import svg_lp
+from pyrovp.models.vta import vta
 
-__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald"]
+__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald", "vta"]

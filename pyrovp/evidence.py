@@ -1,22 +1,57 @@
-r"""Evidence: what a guide's levels see of the frames.
+r"""Evidence: what levels see of the frames.
 
-    f^1 = encoder(x),  f^{n+1} = lift_n(f^n)      per frame, a ladder of features
+A frame's features are one vector, or a pyramid of maps, one for each resolution. From a vector a
+guide makes a ladder; of a pyramid every level takes the map of its own resolution:
+
+    f^1 = encoder(x),  f^{n+1} = lift_n(f^n)      a ladder
+    f^n = encoder(x)[resolution of level n]       a pyramid
+
     evidence^n_i = Σ_{t in window i} f^n_t        the frames from a tick to the level's next
 
 A clip that ends inside a window is padded with zeros *after* the lift, so a partial window sums
 the frames that are there. Where more frames are to come (a context to be continued), a tick whose
-window leaves the given frames has no evidence.
+window leaves the given frames has no evidence. A memory that reads frames sees f_{t-1} at t.
 
 Reference:
-    Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2, "Inference".
+    Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2, "Inference";
+    Improved Conditional VRNNs (Castrejon, Ballas, Courville, 2019), Section 4.2.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Ladder", "encode", "whole_windows", "windows"]
+from pyrovp.nets.convolution import channels_last
+from pyrovp.sizes import Map, Size
+
+__all__ = [
+    "Features",
+    "Ladder",
+    "PastFrame",
+    "before",
+    "encode",
+    "first",
+    "seen_size",
+    "tap",
+    "whole_windows",
+    "windows",
+]
+
+Features = Tensor | dict[int, Tensor]
+"""[B, T, X], or by resolution [B, T, C, r, r]."""
+
+
+@dataclass(frozen=True)
+class PastFrame:
+    """A memory that reads the frame before.
+
+    Args:
+        resolution: Of the map it takes from a pyramid of features; None: the level's own.
+    """
+
+    resolution: int | None = None
 
 
 class Ladder(nn.Module):
@@ -42,8 +77,10 @@ class Ladder(nn.Module):
         return rungs
 
 
-def encode(encoder: nn.Module, video: Tensor) -> Tensor:
-    """The encoder's features of all frames at once, [B, T, C, H, W] -> [B, T, X].
+def encode(encoder: nn.Module, video: Tensor) -> Features:
+    """The encoder's features of all frames at once, [B, T, C, H, W] -> `Features`.
+
+    Those of a pyramid are stored time-major and channels last, so that one frame's maps are dense.
 
     Raises:
         ValueError: If the video is of another floating-point type than the encoder.
@@ -54,22 +91,73 @@ def encode(encoder: nn.Module, video: Tensor) -> Tensor:
             f"the video is {video.dtype}, but the encoder's weights are {weight.dtype}; use "
             f"video.to({weight.dtype}), or .to({video.dtype}) of model and guide"
         )
-    features = encoder(video.flatten(0, 1))
-    return features.unflatten(0, video.shape[:2])
+    batch, length = video.shape[:2]
+    if not isinstance(getattr(encoder, "features", None), dict):
+        return encoder(video.flatten(0, 1)).unflatten(0, (batch, length))
+    frames = channels_last(video.transpose(0, 1).flatten(0, 1))
+    pyramid = encoder(frames, steps=length)
+    return {r: f.unflatten(0, (length, batch)).transpose(0, 1) for r, f in pyramid.items()}
+
+
+def seen_size(encoder: nn.Module, resolution: int, vector: bool) -> Size:
+    """The size of what `tap` gives.
+
+    Raises:
+        ValueError: If the encoder has no such map.
+    """
+    features = encoder.features
+    if not isinstance(features, dict):
+        if not vector:
+            raise ValueError(
+                "a memory of maps reads maps, but this encoder makes one vector of a frame; use "
+                "an encoder with features by resolution, such as ResidualEncoder"
+            )
+        return int(features)  # type: ignore[call-overload]
+    if resolution not in features:
+        raise ValueError(
+            f"the encoder has no features at {resolution} pixels; it has {sorted(features)}"
+        )
+    channels = features[resolution]
+    return channels * resolution**2 if vector else Map(channels, resolution)
+
+
+def tap(features: Features, resolution: int, vector: bool) -> Tensor:
+    """A level's share of the features: [B, T, C, r, r], or as vectors [B, T, X]."""
+    if not isinstance(features, dict):
+        return features
+    maps = features[resolution]
+    return maps.flatten(-3) if vector else maps
+
+
+def first(features: Features, count: int) -> Features:
+    """Those of the first frames."""
+    return _sliced(features, slice(0, count))
+
+
+def before(features: Features, frames: range) -> Features:
+    """Those of the frames before consecutive ones, [B, len(frames), ...]."""
+    return _sliced(features, slice(frames[0] - 1, frames[-1]))
+
+
+def _sliced(features: Features, frames: slice) -> Features:
+    if isinstance(features, dict):
+        return {resolution: maps[:, frames] for resolution, maps in features.items()}
+    return features[:, frames]
 
 
 def windows(features: Tensor, period: int) -> Tensor:
     """Sums over consecutive windows, the last one padded with zeros.
 
     Shapes:
-        features: [B, T, X]
-        returns: [B, ceil(T / period), X]
+        features: [B, T, ...]
+        returns: [B, ceil(T / period), ...]
     """
     if period == 1:
         return features
     missing = -features.shape[1] % period
-    padded = F.pad(features, (0, 0, 0, missing)) if missing else features
-    return padded.unflatten(1, (-1, period)).sum(2)
+    if missing:
+        features = F.pad(features, (*[0, 0] * (features.dim() - 2), 0, missing))
+    return features.unflatten(1, (-1, period)).sum(2)
 
 
 def whole_windows(frames: int, period: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 
-__all__ = ["Deferred", "Lazy", "force", "stack", "stack_frames"]
+__all__ = ["Deferred", "Lazy", "Row", "Table", "force", "stack", "stack_frames"]
 
 
 class Lazy(abc.ABC):
@@ -84,6 +84,64 @@ class Deferred(Lazy):
         return values[0].function(*(_stack_tree(column, leading) for column in columns))
 
 
+class Table:
+    """A value for every tick, computed for all of them at once.
+
+    Args:
+        value: The ticks' values along `dim`, or how to compute them.
+        dim: The dimension of time, counted from the end.
+    """
+
+    def __init__(self, value: "Tensor | Deferred", dim: int) -> None:
+        self.whole = value
+        self.dim = dim
+
+    def __len__(self) -> int:
+        return self.whole.shape[self.dim]
+
+    def rows(self) -> "list[Row]":
+        """The ticks one by one."""
+        return [Row(self, i) for i in range(len(self))]
+
+
+class Row(Lazy):
+    """One tick of a table.
+
+    Args:
+        table: The ticks.
+        i: Which one.
+    """
+
+    def __init__(self, table: Table, i: int) -> None:
+        self.table = table
+        self.i = i
+
+    @property
+    def shape(self) -> Size:
+        """The shape without time."""
+        shape = list(self.table.whole.shape)
+        del shape[self.table.dim]
+        return Size(shape)
+
+    @property
+    def pending(self) -> bool:
+        """Always: a row is a view."""
+        return True
+
+    def value(self) -> Tensor:
+        """The row."""
+        return force(self.table.whole).select(self.table.dim, self.i)
+
+    @classmethod
+    def stack_all(cls, values: "Sequence[Row]") -> Tensor | None:
+        """The table itself, where the rows are all of it in order."""
+        table = values[0].table
+        whole = len(values) == len(table) and all(
+            value.table is table and value.i == i for i, value in enumerate(values)
+        )
+        return force(table.whole).movedim(table.dim, 0) if whole else None
+
+
 def force(value: Tensor | Lazy) -> Tensor:
     """The tensor itself."""
     return value.value() if isinstance(value, Lazy) else value
@@ -101,14 +159,18 @@ def stack(values: Sequence[Tensor | Lazy]) -> Tensor:
     return torch.stack([force(value) for value in values])
 
 
-def stack_frames(values: Sequence[Tensor]) -> Tensor:
-    """Vectors [..., B, D] of consecutive frames as [..., B, T, D].
+def stack_frames(values: Sequence[Tensor], event_dim: int = 1) -> Tensor:
+    """Values [..., B, D] of consecutive frames as [..., B, T, D]; maps [..., B, T, C, r, r].
 
-    Those that have not yet met a drawn state may lack the particles' dimension.
+    Those that have not yet met a drawn state may lack the particles' dimension. Sequences of maps
+    are stored time-major and channels last.
     """
     if any(value.shape != values[0].shape for value in values):
         values = torch.broadcast_tensors(*values)
-    return torch.stack(tuple(values), -2)
+    if event_dim == 1:
+        return torch.stack(tuple(values), -2)
+    pixels = torch.stack([value.movedim(-3, -1) for value in values])  # [T, ..., B, r, r, C]
+    return pixels.movedim(-1, -3).movedim(0, -1 - event_dim)
 
 
 def _stack_tree(column: Sequence[Any], leading: int) -> Any:

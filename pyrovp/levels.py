@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pyrovp.cells import Memory
 from pyrovp.clocks import Every
 from pyrovp.gates import Gate
-from pyrovp.heads import Gaussian
+from pyrovp.evidence import PastFrame
+from pyrovp.heads import Latent
 
 __all__ = ["Level"]
 
@@ -19,23 +20,27 @@ class Level:
         memory: Its deterministic memory h.
         state: Its stochastic state z, with the head that predicts it.
         gate: Whether a tick changes the state; None: every tick does.
+        reads: What the memory takes in at a tick. None: the level's own last state. `PastFrame()`:
+            the frame before, so that no state reaches the memory (HVRNN, SVG).
 
     Raises:
         ValueError: If a part is of another kind.
     """
 
     memory: Memory
-    state: Gaussian
+    state: Latent
     clock: Every = Every(1)
     gate: Gate | None = None
+    reads: PastFrame | None = None
 
     def __post_init__(self) -> None:
         for name, kind, example in (
             ("clock", Every, "Every(4)"),
             ("memory", Memory, "GRU(200)"),
-            ("state", Gaussian, "Gaussian(20)"),
+            ("state", Latent, "Gaussian(20)"),
             ("gate", Gate, "MixtureGate(), or None for no gate"),
+            ("reads", PastFrame, "PastFrame(), or None for its own last state"),
         ):
-            part = getattr(self, name)
-            if not isinstance(part, kind) and not (name == "gate" and part is None):
+            part, optional = getattr(self, name), name in ("gate", "reads")
+            if not isinstance(part, kind) and not (optional and part is None):
                 raise ValueError(f"a level's {name} is an object such as {example}, got {part!r}")

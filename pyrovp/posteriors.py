@@ -2,28 +2,34 @@ r"""Posterior heads: from a level's view of itself and its evidence to its belie
 
 OwnHead        q = head([shown, evidence])                   networks of the guide's own
 SharedTrunk    q = output([trunk(shown), evidence])          all but the output is the prior's
+Twin           q = head([cell(evidence), shown])             a memory of the guide's own
 """
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from typing import cast
 
 from torch import Tensor, nn
 
-from pyrovp.heads import Gaussian, GaussianHead, packed
+from pyrovp.heads import Gaussian, GaussianHead, Head, packed
+from pyrovp.levels import Level
 from pyrovp.nets.joint import Joint
+from pyrovp.sizes import Size
 
-__all__ = ["OwnHead", "PosteriorHead", "SharedTrunk"]
+__all__ = ["OwnHead", "PosteriorHead", "SharedTrunk", "Twin"]
 
 
 class PosteriorHead(abc.ABC):
     """Describes a posterior; the guide builds one for each level.
 
-    The module built has `early(evidence)`, the evidence's share taken for all ticks at once, and
-    `forward(*shown, early, trunk)`, the packed belief [..., 2Z]; `trunk` is the prior's head.
+    The module built has `early(evidence, given)`, the evidence's share taken for all ticks at
+    once, and `forward(*shown, early, trunk)`, the packed belief [..., 2Z]; `trunk` is the prior's
+    head. `given` are the level's features of the frames that condition the model.
     """
 
-    def check(self, shown: tuple[int, ...], prior: GaussianHead) -> None:  # noqa: B027
+    def check(self, shown: tuple[Size, ...], prior: Head) -> None:  # noqa: B027
         """Refuses a level that this posterior does not fit; by default none.
 
         Args:
@@ -32,8 +38,17 @@ class PosteriorHead(abc.ABC):
         """
 
     @abc.abstractmethod
-    def build(self, state: Gaussian, shown: tuple[int, ...], evidence: int) -> nn.Module:
-        """The posterior of a state, from parts and evidence of these sizes."""
+    def build(
+        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
+    ) -> nn.Module:
+        """The posterior of a level's state.
+
+        Args:
+            level: The level.
+            shown: Sizes of what it shows of itself.
+            evidence: Size of the frames' features at this level.
+            given: Number of frames that condition the model.
+        """
 
 
 @dataclass(frozen=True)
@@ -41,29 +56,70 @@ class OwnHead(PosteriorHead):
     """A head like the prior's, with weights of its own, on the evidence too.
 
     Args:
-        hidden: Widths of its hidden layers; None: as the prior's.
+        hidden: Widths of its hidden layers, for heads of dense layers; None: as the prior's.
     """
 
     hidden: tuple[int, ...] | None = None
 
-    def build(self, state: Gaussian, shown: tuple[int, ...], evidence: int) -> nn.Module:
+    def build(
+        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
+    ) -> nn.Module:
         """The head."""
-        hidden = state.hidden if self.hidden is None else tuple(self.hidden)
-        described = Gaussian(state.size, hidden, state.activation, state.min_std, state.shift)
-        return _OwnHead(described.head(*shown, evidence))
+        state = level.state
+        if self.hidden is not None:
+            if not isinstance(state, Gaussian):
+                raise ValueError(f"OwnHead(hidden=...) is for dense heads, but a state is {state}")
+            state = replace(state, hidden=tuple(self.hidden))
+        return _OwnHead(state.head(*shown, evidence))
 
 
 class _OwnHead(nn.Module):
-    def __init__(self, head: GaussianHead) -> None:
+    def __init__(self, head: Head) -> None:
         super().__init__()
         self.head = head
 
-    def early(self, evidence: Tensor) -> Tensor:
+    def early(self, evidence: Tensor, given: Tensor | None = None) -> Tensor:
         return self.head.early(evidence)
 
     def forward(self, *inputs: Tensor | nn.Module) -> Tensor:
         *shown, early, _ = inputs
         return self.head(*shown, early=early)
+
+
+@dataclass(frozen=True)
+class Twin(PosteriorHead):
+    """The prior once more, with networks of its own, and the frame itself for the frame before.
+
+    Its memory takes in nothing but evidence, so it is known for all ticks before any state is
+    drawn.
+
+    Reference:
+        Improved Conditional VRNNs for Video Prediction (Castrejon, Ballas, Courville, 2019),
+        Section 4.2; Stochastic Video Generation with a Learned Prior (Denton, Fergus, 2018).
+    """
+
+    def build(
+        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
+    ) -> nn.Module:
+        """Cell, start and head."""
+        return _Twin(level, shown, evidence, given)
+
+
+class _Twin(nn.Module):
+    def __init__(
+        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
+    ) -> None:
+        super().__init__()
+        self.cell = level.memory.cell(evidence)
+        self.start = level.memory.start.build(self.cell.dims, evidence, given)
+        self.head = level.state.head(level.memory.output, *shown)
+
+    def early(self, evidence: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.cell.scan(self.start(given, len(evidence), evidence), evidence)
+
+    def forward(self, *inputs: Tensor | nn.Module) -> Tensor:
+        *shown, h, _ = cast(tuple[Tensor, ...], inputs)
+        return self.head(h, *shown)
 
 
 @dataclass(frozen=True)
@@ -78,30 +134,35 @@ class SharedTrunk(PosteriorHead):
         code does not: its posterior has two hidden layers of its own.
     """
 
-    def check(self, shown: tuple[int, ...], prior: GaussianHead) -> None:
-        """Prior and posterior must see the same."""
-        if shown != prior.first.sizes:
+    def check(self, shown: tuple[Size, ...], prior: Head) -> None:
+        """Prior and posterior must see the same, through hidden layers."""
+        if not isinstance(prior, GaussianHead) or not prior.state.hidden:
+            raise ValueError("SharedTrunk reuses the prior's hidden layers, and it has none")
+        if shown != prior.sizes:
             raise ValueError(
                 f"SharedTrunk reuses the prior's hidden layers, which see parts of sizes "
-                f"{prior.first.sizes}, but with this wiring a posterior sees {shown}; "
+                f"{prior.sizes}, but with this wiring a posterior sees {shown}; "
                 "use the wiring Parent(), or OwnHead()"
             )
 
-    def build(self, state: Gaussian, shown: tuple[int, ...], evidence: int) -> nn.Module:
+    def build(
+        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
+    ) -> nn.Module:
         """The output layer."""
-        return _SharedTrunk(state, evidence)
+        assert isinstance(level.state, Gaussian) and isinstance(evidence, int)
+        return _SharedTrunk(level.state, evidence)
 
 
 class _SharedTrunk(nn.Module):
     def __init__(self, state: Gaussian, evidence: int) -> None:
         super().__init__()
-        self.min_std = state.min_std
+        self.state = state
         self.output = Joint((state.hidden[-1], evidence), 2 * state.size)
 
-    def early(self, evidence: Tensor) -> Tensor:
+    def early(self, evidence: Tensor, given: Tensor | None = None) -> Tensor:
         return self.output.early(evidence)
 
     def forward(self, *inputs: Tensor | nn.Module) -> Tensor:
         *shown, early, prior = inputs
         trunk: Callable[..., Tensor] = prior.trunk  # type: ignore[union-attr,assignment]
-        return packed(self.output(trunk(*shown), early=early), self.min_std)
+        return packed(self.output(trunk(*shown), early=early), self.state.min_std, self.state.std)

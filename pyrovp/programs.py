@@ -3,12 +3,15 @@ r"""The two Pyro programs of a latent hierarchy: its model and its filtering gui
     model    p(z, e, x) = Π_t [ Π_n p(e_t^n | past) p(z_t^n | e_t^n, past, above) ] p(x_t | c_t)
     guide    q(z, e | x): the same walk, with posteriors where there is evidence
 
+Frames that are given (HVRNN, SVG, VTA) condition both and are neither drawn nor scored.
+
 Both are plain modules: parameters are torch's, the global parameter store stays empty.
 """
 
 from collections.abc import Callable, Collection, Sequence
 
 import pyro
+import pyro.distributions as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,10 +19,12 @@ from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.evidence import Ladder, encode, whole_windows, windows
 from pyrovp.hierarchy import Hierarchy
+from pyrovp.levels import Level
 from pyrovp.memo import memo
 from pyrovp.nets.mlp import MLP
-from pyrovp.posteriors import OwnHead, PosteriorHead
-from pyrovp.state import State
+from pyrovp.posteriors import OwnHead, PosteriorHead, Twin
+from pyrovp.state_space import StateSpace
+from pyrovp.walk import walk
 
 __all__ = ["PLATE", "Filtering", "LatentDynamics"]
 
@@ -27,25 +32,27 @@ PLATE = "sequences"
 
 
 class LatentDynamics(nn.Module):
-    """The generative program of a hierarchy: latents frame by frame, then all frames at once.
+    """The generative program: latents frame by frame, and all frames at once.
 
     Args:
-        hierarchy: The composition.
+        hierarchy: The composition, a `Hierarchy` or another `StateSpace`.
 
     Example:
         >>> model(video)                        # scores a video      # doctest: +SKIP
         >>> model(length=100, batch=8)          # draws one           # doctest: +SKIP
     """
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
+    def __init__(self, hierarchy: StateSpace) -> None:
         super().__init__()
-        _check_hierarchy("LatentDynamics", hierarchy)
+        _check_hierarchy("LatentDynamics", hierarchy, StateSpace)
         self.hierarchy = hierarchy
 
     def forward(
         self, video: Tensor | None = None, *, length: int | None = None, batch: int | None = None
     ) -> Tensor:
-        """Runs the program and returns the frames [B, T, C, H, W].
+        """Runs the program and returns the frames that are modelled, [B, T, C, H, W].
+
+        Where the model starts from given frames, these are the ones after them.
 
         Args:
             video: Observed frames [B, T, C, H, W]; None: frames are drawn.
@@ -63,19 +70,35 @@ class LatentDynamics(nn.Module):
         if batch < 1 or length < 1:
             raise ValueError(f"length and batch are at least 1, got {length} and {batch}")
         with pyro.plate(PLATE, batch, dim=-1):
-            state: State = memo(self.hierarchy.initial)(batch)
-            contexts = []
-            for t in range(length):
-                state = self.hierarchy.step(t, state)
-                contexts.append(state[0].c)
-            frames = self.hierarchy.emit(contexts)
+            if video is None:
+                return pyro.sample(sites.FRAMES, self._drawn(length, batch))
+            scored = self.scored(length)
+            _, frames = self.hierarchy.follow(video, scored)
             made = frames.event_shape[-3:]
-            if video is not None and video.shape[-3:] != made:  # channels would broadcast
+            if video.shape[-3:] != made:  # channels would broadcast
                 raise ValueError(
                     f"the video's frames are {list(video.shape[-3:])} (channels, height, width), "
                     f"but this model makes {list(made)}"
                 )
-            return pyro.sample(sites.FRAMES, frames, obs=video)
+            observed = video if len(scored) == length else video[:, scored.start : scored.stop]
+            return pyro.sample(sites.FRAMES, frames, obs=observed)
+
+    def scored(self, length: int) -> range:
+        """The frames of a clip of this length that are modelled; see `StateSpace.scored`."""
+        return self.hierarchy.scored(length)
+
+    def _drawn(self, length: int, batch: int) -> dist.TorchDistribution:
+        hierarchy = self.hierarchy
+        if hierarchy.given or not isinstance(hierarchy, Hierarchy):
+            raise ValueError(
+                "this model continues given frames and draws nothing without them: use "
+                "pyrovp.predict.open_loop(model, guide, context, horizon)"
+            )
+        state, states = hierarchy.initial(batch), []
+        for t in range(length):
+            state = hierarchy.step(t, state)
+            states.append(state)
+        return hierarchy.emit(states)
 
 
 class Filtering(nn.Module):
@@ -83,10 +106,12 @@ class Filtering(nn.Module):
 
     Args:
         hierarchy: The model's hierarchy; memories, contexts, gates and encoder are shared.
-        lift: Hidden widths of the networks that lift the features from level to level.
+        lift: Hidden widths of the networks that lift the features from level to level, where a
+            frame's features are one vector; of a pyramid every level takes its own resolution.
         features: Size of the lifted features; None: as the encoder's.
         activation: Of the lifts' hidden layers.
-        posterior: What turns a level's view and its evidence into a belief.
+        posterior: What turns a level's view and its evidence into a belief; one for all levels,
+            or one for each. None: `OwnHead()`, and `Twin()` for levels that read frames.
     """
 
     def __init__(
@@ -96,22 +121,35 @@ class Filtering(nn.Module):
         lift: Sequence[int] = (200,),
         features: int | None = None,
         activation: Callable[[Tensor], Tensor] = F.elu,
-        posterior: PosteriorHead | None = None,
+        posterior: PosteriorHead | Sequence[PosteriorHead] | None = None,
     ) -> None:
         super().__init__()
-        _check_hierarchy("Filtering", hierarchy)
+        _check_hierarchy("Filtering", hierarchy, Hierarchy)
         self.hierarchy = hierarchy
-        kind = OwnHead() if posterior is None else posterior
-        sizes = [int(hierarchy.encoder.features)]  # type: ignore[arg-type]
-        sizes += [features or sizes[0]] * (len(hierarchy.levels) - 1)
-        self.ladder = Ladder(
-            [MLP(a, lift, b, activation) for a, b in zip(sizes, sizes[1:], strict=False)]
-        )
+        kinds = _kinds(posterior, hierarchy.levels)
+        self.ladder: Ladder | None = None
+        if isinstance(hierarchy.encoder.features, dict):
+            sizes = [hierarchy.evidence_size(level) for level in hierarchy.levels]
+        else:
+            size = int(hierarchy.encoder.features)  # type: ignore[arg-type]
+            sizes = [size, *[features or size] * (len(hierarchy.levels) - 1)]
+            self.ladder = Ladder(
+                [MLP(a, lift, b, activation) for a, b in zip(sizes, sizes[1:], strict=False)]
+            )
         heads = []
-        for level, dynamics, size in zip(hierarchy.levels, hierarchy.parts, sizes, strict=True):
-            kind.check(dynamics.shows, dynamics.head)
-            heads.append(kind.build(level.state, dynamics.shows, size))
+        for kind, level, part, size in zip(
+            kinds, hierarchy.levels, hierarchy.parts, sizes, strict=True
+        ):
+            kind.check(part.shows, part.head)
+            heads.append(kind.build(level, part.shows, size, hierarchy.given))
         self.heads = nn.ModuleList(heads)
+
+    def evidence(self, video: Tensor) -> list[Tensor]:
+        """Features of each level, [B, T, ...]."""
+        features = memo(encode)(self.hierarchy.encoder, video)
+        if self.ladder is not None:
+            return self.ladder(features)
+        return [self.hierarchy.evidence(level, features) for level in self.hierarchy.levels]
 
     def forward(
         self, video: Tensor, *, ends: bool = True, blind: Collection[int] = frozenset()
@@ -133,15 +171,28 @@ class Filtering(nn.Module):
             raise ValueError(f"blind levels {sorted(blind)} are not all within 1 to {count}")
         posterior = _Evidence(self, video, ends, blind)
         with pyro.plate(PLATE, video.shape[0], dim=-1):
-            state: State = memo(self.hierarchy.initial)(video.shape[0])
-            for t in range(video.shape[1]):
-                state = self.hierarchy.step(t, state, posterior)
+            walk(self.hierarchy, video, self.hierarchy.scored(video.shape[1]), posterior)
 
 
-def _check_hierarchy(who: str, given: object) -> None:
-    if not isinstance(given, Hierarchy):
+def _check_hierarchy(who: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
         hint = "; this model has one: model.hierarchy" if hasattr(given, "hierarchy") else ""
-        raise ValueError(f"{who} needs a Hierarchy, got a {type(given).__name__}{hint}")
+        raise ValueError(f"{who} needs a {kind.__name__}, got a {type(given).__name__}{hint}")
+
+
+def _kinds(
+    posterior: PosteriorHead | Sequence[PosteriorHead] | None, levels: Sequence[Level]
+) -> Sequence[PosteriorHead]:
+    if posterior is None:
+        return [OwnHead() if level.reads is None else Twin() for level in levels]
+    if isinstance(posterior, PosteriorHead):
+        return [posterior] * len(levels)
+    if len(posterior) != len(levels):
+        raise ValueError(
+            f"{len(posterior)} posteriors were given for {len(levels)} levels; give one for each, "
+            "or a single one"
+        )
+    return posterior
 
 
 class _Evidence:
@@ -150,19 +201,29 @@ class _Evidence:
     def __init__(
         self, guide: Filtering, video: Tensor, ends: bool, blind: Collection[int]
     ) -> None:
+        hierarchy = guide.hierarchy
+        self.given = hierarchy.given
         self.heads = tuple(guide.heads)
-        self.periods = [level.clock.period for level in guide.hierarchy.levels]
-        features = memo(encode)(guide.hierarchy.encoder, video)
+        self.periods = [level.clock.period for level in hierarchy.levels]
+        self.early: list[Tensor | None] = []
         self.ticks: list[Sequence[Tensor]] = []
-        for n, (rung, period) in enumerate(zip(guide.ladder(features), self.periods, strict=True)):
-            early = self.heads[n].early(windows(rung, period))  # type: ignore[operator]
-            ticks = early.unbind(1)
+        for n, (rung, period) in enumerate(zip(guide.evidence(video), self.periods, strict=True)):
+            early = None
+            if n + 1 not in blind:
+                seen, given = rung[:, self.given :], rung[:, : self.given]
+                early = self.heads[n].early(windows(seen, period), given)  # type: ignore[operator]
+            self.early.append(early)
+            ticks = () if early is None else early.unbind(1)
             if not ends:
-                ticks = ticks[: whole_windows(video.shape[1], period)]
-            self.ticks.append(() if n + 1 in blind else ticks)
+                ticks = ticks[: whole_windows(video.shape[1] - self.given, period)]
+            self.ticks.append(ticks)
 
     def belief(self, n: int, t: int, shown: tuple[Tensor, ...], trunk: nn.Module) -> Tensor | None:
-        i = t // self.periods[n]
+        i = (t - self.given) // self.periods[n]
         if i >= len(self.ticks[n]):
             return None
         return memo(self.heads[n])(*shown, self.ticks[n][i], trunk)
+
+    def beliefs(self, n: int, shown: tuple[Tensor, ...], trunk: nn.Module) -> Tensor | None:
+        early = self.early[n]
+        return None if early is None else memo(self.heads[n])(*shown, early, trunk)

@@ -14,7 +14,7 @@ class LevelState(NamedTuple):
 
     Args:
         z: Stochastic state [..., Z].
-        h: Memory [..., D].
+        h: Memory [..., D], as its cell packs it.
         c: Context handed down, held between ticks.
         e: Where the last tick changed the level, bool [...]; None: everywhere.
         belief: Packed parameters of the belief it holds (gated levels), [..., 2Z].
@@ -29,4 +29,18 @@ class LevelState(NamedTuple):
     g: Any = None
 
 
-State = tuple[LevelState, ...]
+class State(NamedTuple):
+    """What a hierarchy carries.
+
+    Args:
+        levels: From level 1 upwards.
+        memory: The emission's memory, before the frame of this state where frames are emitted
+            together, after it where they are fed back.
+        mean: The mean of this state's frame [..., B, C, H, W], where frames are fed back.
+        seen: The frame that the next one is conditioned on: `mean`, or a true frame.
+    """
+
+    levels: tuple[LevelState, ...]
+    memory: Any = ()
+    mean: Tensor | None = None
+    seen: Tensor | None = None

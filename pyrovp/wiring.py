@@ -2,10 +2,11 @@ r"""Wiring: what a level's memory and heads see, and what it hands down.
 
 Two families, by where the context c of the level above joins:
 
-    at the cell (CW-VAE):   h_t = cell([z_{t-1}, c], h_{t-1})     prior(h_t)
-    at the heads (DLH):     h_t = cell(z_{t-1}, h_{t-1})          prior([h_t, c])
+    at the cell (CW-VAE):          h_t = cell([z_{t-1}, c], h_{t-1})     prior(h_t)
+    at the heads (DLH, HVRNN):     h_t = cell(z_{t-1}, h_{t-1})          prior([h_t, c])
 
-The second moves on before the levels above have drawn, which is what lets a gate compare.
+The second moves on before the levels above have drawn, which is what lets a gate compare, and what
+lets a memory that reads frames instead of its own state be known for a whole clip in advance.
 """
 
 import abc
@@ -15,21 +16,34 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyrovp.heads import GaussianHead
+from pyrovp.cells import Cell
+from pyrovp.heads import Head
 from pyrovp.levels import Level
 from pyrovp.memo import memo
 from pyrovp.nets.joint import Joint
+from pyrovp.sizes import Size
 from pyrovp.state import Context
 
-__all__ = ["Dynamics", "Parent", "TopDown", "Wiring"]
+__all__ = ["Dense", "Dynamics", "Parent", "TopDown", "Wiring"]
 
 
 class Wiring(abc.ABC):
     """Describes how levels are connected; builds each level's dynamics."""
 
     @abc.abstractmethod
-    def dynamics(self, level: Level, above: "Dynamics | None") -> "Dynamics":
-        """The dynamics of a level under `above` (None: the top level)."""
+    def dynamics(
+        self, level: Level, above: "Dynamics | None", seen: Size | None = None
+    ) -> "Dynamics":
+        """The dynamics of a level.
+
+        Args:
+            level: Its description.
+            above: The level above; None at the top.
+            seen: Size of the frame's features that its memory reads; None: it reads its own state.
+
+        Raises:
+            ValueError: If the level's parts do not suit this wiring.
+        """
 
 
 class Dynamics(nn.Module, abc.ABC):
@@ -43,22 +57,26 @@ class Dynamics(nn.Module, abc.ABC):
         receives: Sizes of the parts of the context from above (zeros at the top).
         shows: Sizes of what a posterior sees of the level, beside the evidence.
         knows: Sizes of what a gate sees of the level before the levels above have drawn.
+        cell: The memory's cell.
         head: The prior's head, which a posterior may share.
+
+    `advance` and `join` move the memory; the rest see `h`, what `cell.read` gives of it.
     """
 
-    hands_down: tuple[int, ...]
-    receives: tuple[int, ...]
-    shows: tuple[int, ...]
-    knows: tuple[int, ...]
-    head: GaussianHead
+    hands_down: tuple[Size, ...]
+    receives: tuple[Size, ...]
+    shows: tuple[Size, ...]
+    knows: tuple[Size, ...]
+    cell: Cell
+    head: Head
 
-    def advance(self, h: Tensor, z: Tensor) -> Tensor:
-        """The memory after taking in the last state, before c is known."""
-        return h
+    def advance(self, memory: Tensor, taken: Tensor) -> Tensor:
+        """The memory after taking in the last state, or the frame before; c is not yet known."""
+        return memory
 
-    def join(self, h: Tensor, z: Tensor, c: Context) -> Tensor:
+    def join(self, memory: Tensor, z: Tensor, c: Context) -> Tensor:
         """The memory after taking in the last state and the context c of this tick."""
-        return h
+        return memory
 
     @abc.abstractmethod
     def prior(self, h: Tensor, c: Context) -> Tensor:
@@ -85,18 +103,25 @@ class Parent(Wiring):
         Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2.
     """
 
-    def dynamics(self, level: Level, above: "Dynamics | None") -> "Dynamics":
+    def dynamics(
+        self, level: Level, above: "Dynamics | None", seen: Size | None = None
+    ) -> "Dynamics":
         """The dynamics of a level; the top one receives zeros of its own context's sizes."""
-        own = (level.state.size, level.memory.size)
+        if seen is not None:
+            raise ValueError(
+                "a memory that reads the frame before takes in nothing else, but the wiring "
+                "Parent() joins the level above at the cell; use Dense(), or TopDown()"
+            )
+        own = (level.state.output, level.memory.output)
         return _AtCell(level, own if above is None else above.hands_down)
 
 
 class _AtCell(Dynamics):
     """h = cell([z_prev, c], h);  prior(h);  c below = (z, h)."""
 
-    def __init__(self, level: Level, receives: tuple[int, ...]) -> None:
+    def __init__(self, level: Level, receives: tuple[Size, ...]) -> None:
         super().__init__()
-        state, memory = level.state.size, level.memory.size
+        state, memory = level.state.output, level.memory.output
         self.receives = receives
         self.hands_down = (state, memory)
         self.shows = (memory,)
@@ -104,9 +129,9 @@ class _AtCell(Dynamics):
         self.cell = level.memory.cell(state, *receives)
         self.head = level.state.head(memory)
 
-    def join(self, h: Tensor, z: Tensor, c: Context) -> Tensor:
+    def join(self, memory: Tensor, z: Tensor, c: Context) -> Tensor:
         # c stands still between the ticks of the level above, and so does its share.
-        return self.cell.step(h, z, early=memo(self.cell.early)(*c))
+        return self.cell.step(memory, z, early=memo(self.cell.early)(*c))
 
     def prior(self, h: Tensor, c: Context) -> Tensor:
         return self.head(h)
@@ -139,28 +164,35 @@ class TopDown(Wiring):
     width: int = 200
     activation: Callable[[Tensor], Tensor] = F.elu
 
-    def dynamics(self, level: Level, above: "Dynamics | None") -> "Dynamics":
+    def dynamics(
+        self, level: Level, above: "Dynamics | None", seen: Size | None = None
+    ) -> "Dynamics":
         """The dynamics of a level; the top one receives zeros."""
-        return _AtHeads(level, self)
+        if not isinstance(level.state.output, int):
+            raise ValueError(
+                f"the wiring TopDown() hands down a vector, but a state is {level.state}; use "
+                "Gaussian(size), or the wiring Dense(), which keeps maps"
+            )
+        return _AtHeads(level, self, seen)
 
 
 class _AtHeads(Dynamics):
     """h = cell(z_prev, h);  prior([h, c]);  c below = MLP([z, c])."""
 
-    def __init__(self, level: Level, wiring: TopDown) -> None:
+    def __init__(self, level: Level, wiring: TopDown, seen: Size | None) -> None:
         super().__init__()
-        state, memory, width = level.state.size, level.memory.size, wiring.width
+        state, memory, width = level.state.size, level.memory.output, wiring.width
         self.receives = self.hands_down = (width,)
         self.shows = (width,)
         self.knows = (memory,)
         self.activation = wiring.activation
-        self.cell = level.memory.cell(state)
+        self.cell = level.memory.cell(state if seen is None else seen)
         self.head = level.state.head(memory, width)
         self.first = Joint((state, width), width)
         self.second = nn.Linear(width, width)
 
-    def advance(self, h: Tensor, z: Tensor) -> Tensor:
-        return self.cell.step(h, z)
+    def advance(self, memory: Tensor, taken: Tensor) -> Tensor:
+        return self.cell.step(memory, taken)
 
     def prior(self, h: Tensor, c: Context) -> Tensor:
         return self.head(h, *c)
@@ -173,3 +205,65 @@ class _AtHeads(Dynamics):
 
     def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
         return (self.second(self.activation(self.first(z, *c))),)
+
+
+@dataclass(frozen=True)
+class Dense(Wiring):
+    """The states of the levels above join at the heads, enlarged to the level's resolution.
+
+        prior([h^n, z^{n+1}, ..., z^L]);  the emission sees the states of all levels
+
+    Reference:
+        Improved Conditional VRNNs for Video Prediction (Castrejon, Ballas, Courville, 2019),
+        Section 4.1.
+
+    Args:
+        reach: How many levels above a head sees; None: all of them (dense), 1: the parent alone.
+
+    Raises:
+        ValueError: For a reach below 1.
+    """
+
+    reach: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.reach is not None and self.reach < 1:
+            raise ValueError(f"a head sees 1 or more levels above, got reach={self.reach}")
+
+    def dynamics(
+        self, level: Level, above: "Dynamics | None", seen: Size | None = None
+    ) -> "Dynamics":
+        """The dynamics of a level; the top one receives nothing."""
+        return _Dense(level, () if above is None else above.hands_down, self.reach, seen)
+
+
+class _Dense(Dynamics):
+    """h = cell(z_prev or the frame before, h);  prior([h, c]);  c below = (z, *c)."""
+
+    def __init__(
+        self, level: Level, receives: tuple[Size, ...], reach: int | None, seen: Size | None
+    ) -> None:
+        super().__init__()
+        state, memory = level.state.output, level.memory.output
+        self.reach = reach
+        self.receives = receives
+        self.hands_down = (state, *receives)
+        self.shows = receives[:reach]
+        self.knows = (memory,)
+        self.cell = level.memory.cell(state if seen is None else seen)
+        self.head = level.state.head(memory, *self.shows)
+
+    def advance(self, memory: Tensor, taken: Tensor) -> Tensor:
+        return self.cell.step(memory, taken)
+
+    def prior(self, h: Tensor, c: Context) -> Tensor:
+        return self.head(h, *c[: self.reach])
+
+    def shown(self, h: Tensor, c: Context) -> tuple[Tensor, ...]:
+        return c[: self.reach]
+
+    def known(self, h: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        return (h,)
+
+    def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
+        return (z, *c)

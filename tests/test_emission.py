@@ -17,7 +17,7 @@ def decoder(inputs: int) -> nn.Module:
 
 
 def build(std: float | LearnedStd) -> FrameModel:
-    return GaussianFrames(decoder, std=std).build(I).double()
+    return GaussianFrames(decoder, std=std).build((I,)).double()
 
 
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
@@ -27,7 +27,7 @@ def test_decodes_every_frame_of_any_batch(
 ) -> None:
     frames = build(std)
     context = randn(*leading, 2, 4, I)
-    distribution = frames(context)
+    distribution = frames((context,)).frames
     assert distribution.batch_shape == (*leading, 2)
     assert distribution.event_shape == (4, 3, 2, 2)
     decode: Any = frames.decoder
@@ -44,19 +44,19 @@ def test_the_decoder_is_built_for_the_contexts_size() -> None:
         asked.append(inputs)
         return decoder(inputs)
 
-    GaussianFrames(build_decoder, std=1.0).build(7)
+    GaussianFrames(build_decoder, std=1.0).build((7,))
     assert asked == [7]
 
 
 def test_a_fixed_std_has_no_parameter_and_a_learned_one_a_gradient() -> None:
     assert not any("std" in name for name, _ in build(0.4).named_parameters())
     frames = build(LearnedStd(0.4))
-    parameter: Tensor = frames.log_std  # type: ignore[assignment]
+    parameter: Tensor = frames.likelihood.log_std  # type: ignore[assignment]
     assert any(p is parameter for p in frames.parameters())
     context, video = randn(2, 4, I), randn(2, 4, 3, 2, 2, seed=1)
 
     def score() -> Tensor:
-        return frames(context).log_prob(video).sum()
+        return frames((context,)).frames.log_prob(video).sum()
 
     (slope,) = torch.autograd.grad(score(), parameter)
     step = 1e-6

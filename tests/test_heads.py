@@ -57,6 +57,13 @@ def test_equals_the_layers_written_out(
         close(mine, theirs)
 
 
+def test_a_head_without_hidden_layers_is_linear() -> None:
+    head = make(Gaussian(2, hidden=(), min_std=0.0, std=torch.sigmoid))
+    inputs = [randn(4, size, seed=size) for size in INPUTS]
+    raw = torch.cat(inputs, -1) @ torch.cat(list(head.first.weights), 1).T + head.first.bias
+    close(head(*inputs), torch.cat((raw[:, :2], raw[:, 2:].sigmoid()), 1))
+
+
 def test_the_shift_moves_the_std_only() -> None:
     plain, inputs = make(Gaussian(2, hidden=(5,))), [randn(4, size) for size in INPUTS]
     shifted = make(Gaussian(2, hidden=(5,), shift=0.54))
@@ -111,7 +118,7 @@ def test_parts_broadcast() -> None:
     ("arguments", "message"),
     [
         ({"size": 0}, "size of at least 1, got 0"),
-        ({"size": 2, "hidden": ()}, "one or more hidden layers"),
+        ({"size": 2, "hidden": (), "shift": 0.5}, "hidden layer's output, and there is none"),
         ({"size": 2, "hidden": (4, 0)}, r"width 1 or more, got \(4, 0\)"),
         ({"size": 2, "min_std": -0.1}, "min_std.*got -0.1"),
     ],

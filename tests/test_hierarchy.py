@@ -71,7 +71,7 @@ def kept(case: Case, states: list[State], n: int, t: int) -> Tensor:
     gate = case.gates[n]
     if gate is None or t == 0:
         return torch.zeros(BATCH, dtype=torch.bool)
-    moving = states[t][n - 1].e if gate.fresh_static else states[t][n].e
+    moving = states[t].levels[n - 1].e if gate.fresh_static else states[t].levels[n].e
     return torch.zeros(BATCH, dtype=torch.bool) if moving is None else ~moving
 
 
@@ -124,7 +124,7 @@ def test_gates_nest_and_closed_levels_stand_still(case: Case, inferred: bool) ->
     states = walk(model, case.frames, run(guide, video_of(case)) if inferred else None)
     for t in range(1, case.frames):
         for n, period in enumerate(case.periods):
-            now, before, gate = states[t][n], states[t - 1][n], case.gates[n]
+            now, before, gate = states[t].levels[n], states[t - 1].levels[n], case.gates[n]
             if t % period:
                 assert now is before
                 continue
@@ -134,7 +134,7 @@ def test_gates_nest_and_closed_levels_stand_still(case: Case, inferred: bool) ->
                 assert now.e is None and now.belief is None
                 continue
             assert now.e is not None and now.belief is not None and before.belief is not None
-            below = states[t][n - 1].e
+            below = states[t].levels[n - 1].e
             if below is not None:
                 assert not bool((now.e & ~below).any())
             if isinstance(gate, Forced):
@@ -172,7 +172,7 @@ def test_kl_is_not_negative_and_zero_where_closed(case: Case) -> None:
                 assert bool(kl.isfinite().all()) and bool((kl >= -1e-12).all())
                 if kind == "z":
                     assert bool((kl[kept(case, states, n, t)] == 0).all())
-                elif (below := states[t][n - 1].e) is not None:
+                elif (below := states[t].levels[n - 1].e) is not None:
                     if getattr(case.gates[n], "score", "open") == "open":
                         assert bool((kl[~below] == 0).all())
     assert counted == len(list(ticks(case))) + len(list(gated_ticks(case)))
@@ -187,7 +187,7 @@ def test_generated_gates_do_open_and_close() -> None:
             for q in (run(guide, video_of(case)), None):
                 states = walk(model, case.frames, q)
                 for n in (1, 2):
-                    rate = torch.stack([s[n].e for s in states[1:]]).double().mean()  # type: ignore[misc]
+                    rate = torch.stack([s.levels[n].e for s in states[1:]]).double().mean()  # type: ignore[misc]
                     assert 0.05 < float(rate) < 0.95, (rule, wiring, q is None, n, rate)
 
 

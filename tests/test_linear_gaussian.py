@@ -25,6 +25,7 @@ from pyrovp.infer import HierarchyELBO
 from pyrovp.posteriors import PosteriorHead
 from pyrovp.programs import PLATE
 from pyrovp.sites import FRAMES, STATE, parse, site
+from pyrovp.sizes import Size
 from pyrovp.state import Context
 from pyrovp.wiring import Dynamics, Wiring
 from tests.oracles import linear_gaussian as lg
@@ -217,7 +218,9 @@ class LinearWiring(Wiring):
     def __init__(self, system: lg.LinearGaussian) -> None:
         self.system = system
 
-    def dynamics(self, level: Level, above: Dynamics | None) -> Dynamics:
+    def dynamics(
+        self, level: Level, above: Dynamics | None, seen: Size | None = None
+    ) -> Dynamics:
         return LinearDynamics(self.system, level)
 
 
@@ -225,9 +228,10 @@ class LinearDynamics(Dynamics):
     def __init__(self, system: lg.LinearGaussian, level: Level) -> None:
         super().__init__()
         size = level.state.size
-        self.receives: tuple[int, ...] = ()
+        self.receives: tuple[Size, ...] = ()
         self.hands_down = self.shows = self.knows = (size,)
         self.head = level.state.head(size)  # for posteriors that share the prior's; unused
+        self.cell = level.memory.cell(size)  # says what the memory is; never steps
         self.F = nn.Parameter(system.F)
         self.system = system
 
@@ -256,10 +260,12 @@ class OneStepPosterior(PosteriorHead, nn.Module):
         S = system.H @ system.Q @ system.H.T + system.R
         self.gain = torch.linalg.solve(S, system.H @ system.Q).T
 
-    def build(self, state: Gaussian, shown: tuple[int, ...], evidence: int) -> nn.Module:
+    def build(
+        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
+    ) -> nn.Module:
         return self
 
-    def early(self, evidence: Tensor) -> Tensor:
+    def early(self, evidence: Tensor, given: Tensor | None = None) -> Tensor:
         return (evidence - self.system.g) @ self.gain.T
 
     def forward(self, h: Tensor, early: Tensor, trunk: nn.Module) -> Tensor:

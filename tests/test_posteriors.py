@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyrovp import Filtering, models
+from pyrovp import GRU, Filtering, Level, models
 from pyrovp.heads import Gaussian
 from pyrovp.posteriors import OwnHead, PosteriorHead, SharedTrunk
 from tests.oracles.tiny import close, randn
@@ -18,7 +18,8 @@ SHOWN, EVIDENCE = (3,), 4
 
 
 def built(kind: PosteriorHead, state: Gaussian = STATE) -> tuple[Any, nn.Module]:
-    return kind.build(state, SHOWN, EVIDENCE).double(), state.head(*SHOWN).double()
+    level = Level(memory=GRU(3), state=state)
+    return kind.build(level, SHOWN, EVIDENCE, 0).double(), state.head(*SHOWN).double()
 
 
 @pytest.mark.parametrize("kind", [OwnHead(), OwnHead(hidden=(6, 3)), SharedTrunk()])

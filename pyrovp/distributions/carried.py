@@ -14,34 +14,41 @@ __all__ = ["Carried"]
 
 
 class Carried(TorchDistribution):
-    """Draws a given vector and scores 0, whatever the value.
+    """Draws a given value and scores 0, whatever the value.
 
     It puts a computed value into a trace under an address, so that a model replayed against a
     guide's trace sees the guide's value there, and its own when it generates. Like a masked
     `Delta`, but a value that nobody reads, because it was replayed, is never computed.
 
     Args:
-        value: The vector, or how to compute it.
+        value: The value, or how to compute it.
+        event_dim: 1 for vectors, 3 for maps.
 
     Shapes:
-        value: [..., K]
+        value: [..., K], or [..., K, r, r]
         batch_shape: [...]
-        event_shape: [K]
+        event_shape: [K], or [K, r, r]
     """
 
-    support = constraints.real_vector
     has_rsample = True
     arg_constraints: dict[str, constraints.Constraint] = {}
 
-    def __init__(self, value: Tensor | Lazy, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, value: Tensor | Lazy, event_dim: int = 1, validate_args: bool | None = None
+    ) -> None:
         self.raw = value
-        self._batch_shape = value.shape[:-1]
-        self._event_shape = value.shape[-1:]
+        self._batch_shape = value.shape[:-event_dim]
+        self._event_shape = value.shape[-event_dim:]
         self._validate_args = False
 
     @property
+    def support(self) -> Any:
+        """All real values."""
+        return constraints.independent(constraints.real, self.event_dim)
+
+    @property
     def mean(self) -> Tensor:
-        """The vector."""
+        """The value."""
         return force(self.raw)
 
     @property
@@ -50,18 +57,18 @@ class Carried(TorchDistribution):
         return torch.zeros_like(self.mean)
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
-        """The vector, [*sample_shape, ..., K]."""
+        """The value, [*sample_shape, ..., K]."""
         return self.mean.expand(Size(sample_shape) + self.raw.shape) if sample_shape else self.mean
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0, [...]."""
-        return value.new_zeros(torch.broadcast_shapes(value.shape[:-1], self._batch_shape))
+        return value.new_zeros(torch.broadcast_shapes(value.shape[: -self.event_dim], self._batch_shape))
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Carried":
-        """The same vector for a larger batch."""
+        """The same value for a larger batch."""
         if same_shape(batch_shape, self._batch_shape):
             return self
-        return Carried(self.mean.expand(Size(batch_shape) + self._event_shape))
+        return Carried(self.mean.expand(Size(batch_shape) + self._event_shape), self.event_dim)
 
 
 @register_kl(Carried, Carried)

@@ -17,31 +17,45 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class DiagonalNormal(TorchDistribution):
-    r"""N(mean, diag(std²)) over the last dimension.
+    r"""N(mean, diag(std²)) over the last dimensions.
 
-    Equal to `Normal(mean, std).to_event(1)`. The two parameters travel as one tensor, so that
-    holding a belief, stacking the beliefs of all ticks and sending one through a trace are one
-    operation each.
+    Equal to `Normal(mean, std).to_event(event_dim)`. The two parameters travel as one tensor, so
+    that holding a belief, stacking the beliefs of all ticks and sending one through a trace are
+    one operation each.
 
     Args:
-        parameters: mean and std, concatenated on the last dimension, or how to compute them.
+        parameters: mean and std, concatenated on the first event dimension, or how to compute
+            them.
+        event_dim: 1 for vectors, 3 for maps.
 
     Shapes:
-        parameters: [..., 2Z]
+        parameters: [..., 2Z], or [..., 2C, r, r]
         batch_shape: [...]
-        event_shape: [Z]
+        event_shape: [Z], or [C, r, r]
     """
 
-    support = constraints.real_vector
     has_rsample = True
     arg_constraints: dict[str, constraints.Constraint] = {}
 
-    def __init__(self, parameters: Tensor | Lazy, validate_args: bool | None = None) -> None:
+    def __init__(
+        self,
+        parameters: Tensor | Lazy,
+        event_dim: int = 1,
+        validate_args: bool | None = None,
+    ) -> None:
         self.raw = parameters
-        self._batch_shape = parameters.shape[:-1]
-        self._event_shape = Size((parameters.shape[-1] // 2,))
+        shape = parameters.shape
+        self._batch_shape = shape[:-event_dim]
+        self._event_shape = Size((shape[-event_dim] // 2, *shape[len(shape) - event_dim + 1 :]))
         # Distribution.__init__ would check constraints that the heads guarantee, at each tick.
         self._validate_args = False
+
+    @property
+    def support(self) -> Any:
+        """All real values."""
+        if len(self._event_shape) == 1:
+            return constraints.real_vector
+        return constraints.independent(constraints.real, len(self._event_shape))
 
     @property
     def parameters(self) -> Tensor:
@@ -49,19 +63,22 @@ class DiagonalNormal(TorchDistribution):
         return force(self.raw)
 
     @classmethod
-    def of(cls, mean: Tensor, std: Tensor) -> "DiagonalNormal":
+    def of(cls, mean: Tensor, std: Tensor, event_dim: int = 1) -> "DiagonalNormal":
         """The distribution with these means and standard deviations [..., Z]."""
-        return cls(torch.cat((mean, std), -1))
+        return cls(torch.cat((mean, std), -event_dim), event_dim)
 
     @property
     def mean(self) -> Tensor:
         """Means [..., Z]."""
-        return self.parameters.narrow(-1, 0, self._event_shape[0])
+        return self._half(0)
 
     @property
     def stddev(self) -> Tensor:
         """Standard deviations [..., Z]."""
-        return self.parameters.narrow(-1, self._event_shape[0], self._event_shape[0])
+        return self._half(self._event_shape[0])
+
+    def _half(self, start: int) -> Tensor:
+        return self.parameters.narrow(-len(self._event_shape), start, self._event_shape[0])
 
     @property
     def variance(self) -> Tensor:
@@ -70,45 +87,48 @@ class DiagonalNormal(TorchDistribution):
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """mean + std · noise, noise from the ambient generator; [*sample_shape, ..., Z]."""
-        mean, std = self.parameters.chunk(2, -1)
-        shape = mean.shape if not sample_shape else Size(sample_shape) + mean.shape
-        noise = torch.randn(shape, dtype=mean.dtype, device=mean.device)
-        return torch.addcmul(mean, std, noise)
+        mean, std = self.mean, self.stddev
+        if sample_shape:
+            mean = mean.expand(Size(sample_shape) + mean.shape)
+        return torch.addcmul(mean, std, torch.randn_like(mean))  # in the mean's memory layout
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats, [...]."""
-        mean, std = self.parameters.chunk(2, -1)
-        standard = (value - mean) / std
-        return -(0.5 * standard.square() + std.log() + _HALF_LOG_TWO_PI).sum(-1)
+        std = self.stddev
+        standard = (value - self.mean) / std
+        return -self._summed(0.5 * standard.square() + std.log() + _HALF_LOG_TWO_PI)
 
     def entropy(self) -> Tensor:
         """Entropy in nats, [...]."""
-        return (self.stddev.log() + (0.5 + _HALF_LOG_TWO_PI)).sum(-1)
+        return self._summed(self.stddev.log() + (0.5 + _HALF_LOG_TWO_PI))
+
+    def _summed(self, terms: Tensor) -> Tensor:
+        return terms.sum(tuple(range(-len(self._event_shape), 0)))
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "DiagonalNormal":
         """The same distribution over a larger batch."""
         if same_shape(batch_shape, self._batch_shape):
             return self
-        return DiagonalNormal(
-            self.parameters.expand(Size(batch_shape) + self.parameters.shape[-1:])
-        )
+        events = len(self._event_shape)
+        packed = self.parameters.shape[-events:]
+        return DiagonalNormal(self.parameters.expand(Size(batch_shape) + packed), events)
 
 
-def normal_kl(q: Tensor, p: Tensor) -> Tensor:
+def normal_kl(q: Tensor, p: Tensor, event_dim: int = 1) -> Tensor:
     """KL[q ‖ p] of two packed diagonal Gaussians, in nats.
 
     Shapes:
-        q, p: [..., 2Z]
+        q, p: [..., 2Z], or [..., 2C, r, r] with event_dim 3
         returns: [...]
     """
-    q_mean, q_std = q.chunk(2, -1)
-    p_mean, p_std = p.chunk(2, -1)
+    q_mean, q_std = q.chunk(2, -event_dim)
+    p_mean, p_std = p.chunk(2, -event_dim)
     ratio = q_std / p_std
     shift = (q_mean - p_mean) / p_std
     terms = 0.5 * (ratio.square() + shift.square() - 1) - ratio.log()
-    return terms.sum(-1)
+    return terms.sum(tuple(range(-event_dim, 0)))
 
 
 @register_kl(DiagonalNormal, DiagonalNormal)
 def _kl_normal_normal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
-    return normal_kl(q.parameters, p.parameters)
+    return normal_kl(q.parameters, p.parameters, len(q.event_shape))

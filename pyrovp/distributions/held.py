@@ -7,7 +7,7 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 
-from pyrovp.distributions.shapes import common_shape, same_shape
+from pyrovp.distributions.shapes import common_shape, over, same_shape
 
 __all__ = ["Held"]
 
@@ -16,22 +16,22 @@ class Held(TorchDistribution):
     """`base` where open; the point `held` with density 0 (in logs) where closed.
 
     A closed level makes no choice, so it adds nothing to a bound, and its value, unlike that
-    under a mere mask, is the true one: the state of the tick before. The mask is a matter of
-    structure and takes no gradient.
+    under a mere mask, is the true one: the state of the tick before. In scores and KLs the mask is
+    a matter of structure and takes no gradient. A draw passes a straight-through gate's gradient
+    on: z = m · drawn + (1 - m) · held.
 
     Args:
-        base: Distribution of a state with event_shape [Z].
+        base: Distribution of a state.
         held: The value kept where closed.
-        open: Where the level draws anew.
+        open: Where the level draws anew: a mask, or a gate m of 0 and 1 that carries a gradient.
 
     Shapes:
-        base: batch_shape [...], event_shape [Z]
-        held: [..., Z]
-        open: bool [...]
+        base: batch_shape [...], event_shape [Z] or [C, r, r]
+        held: [..., Z] or [..., C, r, r]
+        open: [...]
         batch_shape: what the three broadcast to
     """
 
-    support = constraints.real_vector
     arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(
@@ -41,11 +41,12 @@ class Held(TorchDistribution):
         open: Tensor,
         validate_args: bool | None = None,
     ) -> None:
-        batch = common_shape(base.batch_shape, open.shape, held.shape[:-1])
+        batch = common_shape(base.batch_shape, open.shape, held.shape[: -len(base.event_shape)])
         self.base = base if base.batch_shape == batch else base.expand(batch)
         self.held = held
-        opened = open if open.dtype is torch.bool else open.detach() > 0
-        self.open = opened if opened.shape == batch else opened.expand(batch)
+        gate = open if open.shape == batch else open.expand(batch)
+        self.open = gate if gate.dtype is torch.bool else gate.detach() > 0
+        self.gate = gate if gate.requires_grad else None
         self._batch_shape = batch
         self._event_shape = base.event_shape
         self._validate_args = False
@@ -55,15 +56,26 @@ class Held(TorchDistribution):
         """Whether the base is reparametrised."""
         return bool(self.base.has_rsample)
 
+    @property
+    def support(self) -> Any:
+        """The base's."""
+        return self.base.support
+
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """A draw from the base where open, the held value elsewhere."""
-        return torch.where(self.open.unsqueeze(-1), self.base.rsample(sample_shape), self.held)
+        drawn, open = self.base.rsample(sample_shape), over(self.open, self.event_dim)
+        value = torch.where(open, drawn, self.held)
+        if self.gate is None:
+            return value
+        # Zero, with the gradient of m · drawn + (1 - m) · held in m.
+        zero = over(self.gate - self.gate.detach(), self.event_dim)
+        return value + zero * (drawn - self.held).detach()
 
     def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """As `rsample`, without gradient."""
         with torch.no_grad():
             drawn = self.base.sample(sample_shape)
-            return torch.where(self.open.unsqueeze(-1), drawn, self.held)
+            return torch.where(over(self.open, self.event_dim), drawn, self.held)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The base's log-density where open, 0 elsewhere; nats, [...].
@@ -71,7 +83,7 @@ class Held(TorchDistribution):
         Where closed the base is scored at its own mean rather than at the held value: an
         infinite or undefined density there would turn the gradient of a masked term into NaN.
         """
-        inside = torch.where(self.open.unsqueeze(-1), value, self.base.mean)
+        inside = torch.where(over(self.open, self.event_dim), value, self.base.mean)
         return torch.where(self.open, self.base.log_prob(inside), 0.0)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Held":
@@ -82,7 +94,7 @@ class Held(TorchDistribution):
         return Held(
             self.base.expand(batch_shape),
             self.held.expand(batch_shape + self.event_shape),
-            self.open.expand(batch_shape),
+            (self.open if self.gate is None else self.gate).expand(batch_shape),
         )
 
 

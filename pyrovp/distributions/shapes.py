@@ -7,9 +7,9 @@ A plate asks every distribution to expand to the plate's shape, which it nearly 
 from collections.abc import Sequence
 
 import torch
-from torch import Size
+from torch import Size, Tensor
 
-__all__ = ["common_shape", "same_shape"]
+__all__ = ["common_shape", "over", "same_shape"]
 
 
 def same_shape(asked: Sequence[int], *given: Size) -> bool:
@@ -26,3 +26,8 @@ def common_shape(first: Size, *others: Size) -> Size:
     if all(other == first for other in others):
         return first
     return torch.broadcast_shapes(first, *others)
+
+
+def over(mask: Tensor, event_dim: int) -> Tensor:
+    """A mask of the batch [...] with dimensions for the event, [..., 1] or [..., 1, 1, 1]."""
+    return mask[(..., *[None] * event_dim)]

@@ -12,7 +12,7 @@ from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
 from pyrovp.distributions.diagonal_normal import DiagonalNormal, normal_kl
-from pyrovp.distributions.shapes import common_shape, same_shape
+from pyrovp.distributions.shapes import common_shape, over, same_shape
 from pyrovp.lazy import Lazy, force
 
 __all__ = ["TemporalMixture"]
@@ -32,15 +32,15 @@ class TemporalMixture(TorchDistribution):
         e: 1 (or True) where the level changes.
         static: Packed parameters of the belief held so far.
         change: Packed parameters of the predicted state, or how to compute them.
+        event_dim: 1 for vectors, 3 for maps.
 
     Shapes:
         e: [...]
-        static, change: [..., 2Z]
+        static, change: [..., 2Z], or [..., 2C, r, r]
         batch_shape: [...]
-        event_shape: [Z]
+        event_shape: [Z], or [C, r, r]
     """
 
-    support = constraints.real_vector
     has_rsample = True
     arg_constraints: dict[str, constraints.Constraint] = {}
 
@@ -49,15 +49,23 @@ class TemporalMixture(TorchDistribution):
         e: Tensor,
         static: Tensor,
         change: Tensor | Lazy,
+        event_dim: int = 1,
         validate_args: bool | None = None,
     ) -> None:
         self.e = e if e.dtype is torch.bool else e > 0
         self.static = static
         self.raw = change
         self._chosen: Tensor | None = None
-        self._batch_shape = common_shape(e.shape, static.shape[:-1], change.shape[:-1])
-        self._event_shape = Size((static.shape[-1] // 2,))
+        packed = static.shape[static.dim() - event_dim :]
+        batches = static.shape[:-event_dim], change.shape[:-event_dim]
+        self._batch_shape = common_shape(e.shape, *batches)
+        self._event_shape = Size((packed[0] // 2, *packed[1:]))
         self._validate_args = False
+
+    @property
+    def support(self) -> Any:
+        """All real values."""
+        return self.component.support
 
     @property
     def change(self) -> Tensor:
@@ -68,7 +76,7 @@ class TemporalMixture(TorchDistribution):
     def parameters(self) -> Tensor:
         """Packed parameters of the chosen component [..., 2Z]."""
         if self._chosen is None:
-            self._chosen = torch.where(self.e.unsqueeze(-1), self.change, self.static)
+            self._chosen = torch.where(over(self.e, self.event_dim), self.change, self.static)
         return self._chosen
 
     def choose(self) -> Tensor:
@@ -78,7 +86,7 @@ class TemporalMixture(TorchDistribution):
     @property
     def component(self) -> DiagonalNormal:
         """The chosen component."""
-        return DiagonalNormal(self.parameters)
+        return DiagonalNormal(self.parameters, self.event_dim)
 
     @property
     def mean(self) -> Tensor:
@@ -100,21 +108,25 @@ class TemporalMixture(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "TemporalMixture":
         """The same mixture over a larger batch."""
-        parts = (self.e.shape, self.static.shape[:-1], self.raw.shape[:-1])
+        events = self.event_dim
+        parts = (self.e.shape, self.static.shape[:-events], self.raw.shape[:-events])
         if same_shape(batch_shape, *parts):
             return self
         batch_shape = Size(batch_shape)
-        packed = batch_shape + self.static.shape[-1:]
+        packed = batch_shape + self.static.shape[-events:]
         return TemporalMixture(
-            self.e.expand(batch_shape), self.static.expand(packed), self.change.expand(packed)
+            self.e.expand(batch_shape),
+            self.static.expand(packed),
+            self.change.expand(packed),
+            events,
         )
 
 
 @register_kl(DiagonalNormal, TemporalMixture)
 def _kl_normal_mixture(q: DiagonalNormal, p: TemporalMixture) -> Tensor:
-    return normal_kl(q.parameters, p.parameters)
+    return normal_kl(q.parameters, p.parameters, p.event_dim)
 
 
 @register_kl(TemporalMixture, TemporalMixture)
 def _kl_mixture_mixture(q: TemporalMixture, p: TemporalMixture) -> Tensor:
-    return normal_kl(q.parameters, p.parameters)
+    return normal_kl(q.parameters, p.parameters, p.event_dim)

@@ -1,6 +1,6 @@
 """Bounds, their annealing and the training objective."""
 
-from pyrovp.infer.annealing import Linear, Tempered
+from pyrovp.infer.annealing import Exponential, Linear, Tempered
 from pyrovp.infer.elbo import Bound, HierarchyELBO
 from pyrovp.infer.kl import level_kls
 from pyrovp.infer.objective import Evaluation, Objective
@@ -8,6 +8,7 @@ from pyrovp.infer.objective import Evaluation, Objective
 __all__ = [
     "Bound",
     "Evaluation",
+    "Exponential",
     "HierarchyELBO",
     "Linear",
     "Objective",

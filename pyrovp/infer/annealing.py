@@ -1,5 +1,13 @@
-"""Annealing: how the weight β of the KLs grows during training."""
+"""Annealing: how the weight β of the KLs, or a relaxation's temperature τ, goes with the steps.
 
+    linear         β(step) = start + (end - start) · step / steps     until step `steps`, then end
+    exponential    τ(step) = floor + (start - floor) · rate^(step / every)
+
+A schedule is a function of the step's number alone. β belongs to the objective; a module with a
+quantity of its own to anneal has a method `set_step(step)`, which the objective calls.
+"""
+
+import math
 from dataclasses import dataclass
 
 from pyro.poutine.messenger import Messenger
@@ -7,7 +15,7 @@ from torch import Tensor
 
 from pyrovp import sites
 
-__all__ = ["Linear", "Tempered"]
+__all__ = ["Exponential", "Linear", "Tempered"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,53 @@ class Linear:
         if step >= self.steps:
             return self.end
         return self.start + (self.end - self.start) * step / self.steps
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """From `start` towards `floor`, by the same factor every so many steps.
+
+    Args:
+        start: The value at step 0.
+        rate: The factor by which the distance to the floor shrinks, above 0 and at most 1.
+        floor: The value that is approached; 0 unless given.
+        every: Steps that one factor takes.
+
+    Raises:
+        ValueError: If the rate lies outside (0, 1], `every` is not positive, or the floor is
+            negative or above the start.
+
+    Reference:
+        Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019), whose implementation takes
+        τ = 0.9 · 0.999^(step / 100) + 0.1, as below.
+
+    Example:
+        >>> temperature = Exponential(start=1.0, rate=0.999, floor=0.1, every=100)
+        >>> temperature(0), round(temperature(100), 4), round(temperature(10**9), 4)
+        (1.0, 0.9991, 0.1)
+    """
+
+    start: float
+    rate: float
+    floor: float = 0.0
+    every: float = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise ValueError(
+                f"an exponential's rate lies above 0 and at most at 1, got {self.rate}"
+            )
+        if not self.every > 0:
+            raise ValueError(f"one factor takes a positive number of steps, got {self.every}")
+        if not (0 <= self.floor <= self.start and math.isfinite(self.start)):
+            raise ValueError(
+                f"a schedule falls from its start to its floor, neither of them negative, got "
+                f"start {self.start} and floor {self.floor}"
+            )
+
+    def __call__(self, step: int) -> float:
+        """The value at a step."""
+        return self.floor + (self.start - self.floor) * self.rate ** (step / self.every)
 
 
 class Tempered(Messenger):

@@ -201,18 +201,21 @@ def _soft(ticks: list[_Tick]) -> Tensor:
     q = torch.stack([tick.q.parameters for tick in ticks])  # type: ignore[attr-defined]
     p = _mixtures([tick.p for tick in ticks])  # type: ignore[misc]
     weight = torch.stack([tick.change for tick in ticks]).detach()  # type: ignore[misc]
-    return weight * normal_kl(q, p.change) + (1 - weight) * normal_kl(q, p.static)
+    change, static = (normal_kl(q, part, p.event_dim) for part in (p.change, p.static))
+    return weight * change + (1 - weight) * static
 
 
 def _normals(ds: list[DiagonalNormal]) -> DiagonalNormal:
-    return DiagonalNormal(stack([d.raw for d in ds]))
+    return DiagonalNormal(stack([d.raw for d in ds]), ds[0].event_dim)
 
 
 def _mixtures(ds: list[TemporalMixture]) -> TemporalMixture:
     batch = len(ds[0].batch_shape)
     e, static = torch.stack([d.e for d in ds]), torch.stack([d.static for d in ds])
     change = stack([d.raw for d in ds])
-    return TemporalMixture(_led(e, batch), _led(static, batch + 1), _led(change, batch + 1))
+    events = ds[0].event_dim
+    packed = [_led(part, batch + events) for part in (static, change)]
+    return TemporalMixture(_led(e, batch), *packed, events)
 
 
 def _led(ticks: Tensor, dims: int) -> Tensor:

@@ -10,19 +10,20 @@ with the horizon unless the caller keeps the chunks.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyro
 import torch
+import torch.nn.functional as F
 from pyro import poutine
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.infer.kl import level_kls
 from pyrovp.memo import memo, memoised
-from pyrovp.programs import PLATE, Filtering, LatentDynamics
-from pyrovp.state import State
+from pyrovp.programs import PLATE, LatentDynamics
+from pyrovp.state_space import StateSpace
 
 __all__ = ["Chunk", "Rollout", "open_loop", "stream"]
 
@@ -46,42 +47,53 @@ class Chunk(NamedTuple):
 class Rollout(NamedTuple):
     """A context and its continuation.
 
+    A model that starts from given frames (`given`) models the frames after them: G of the context's
+    Tc are only looked at.
+
     Args:
-        reconstruction: Decoded context [B, Tc, C, H, W].
+        reconstruction: Decoded context [B, Tc - G, C, H, W].
         prediction: Decoded continuation [B, horizon, C, H, W].
-        gates: e of each level and frame, 1 = changed (ungated levels: ticked), [B, L, Tc+horizon].
-        kl: By level, KL of the states at each context frame in nats, [B, Tc].
+        gates: e of each level and frame, 1 = changed (ungated levels: ticked), [B, L, Tc+horizon];
+            0 at given frames.
+        kl: By level, KL of the states at each context frame in nats, [B, Tc]; 0 at given ones.
+        given: G.
     """
 
     reconstruction: Tensor
     prediction: Tensor
     gates: Tensor
     kl: dict[int, Tensor]
+    given: int = 0
 
 
 def open_loop(
     model: LatentDynamics,
-    guide: Filtering,
+    guide: nn.Module,
     context: Tensor,
     horizon: int,
     *,
     policy: AbstractContextManager[object] | None = None,
 ) -> Rollout:
     """Predicts `horizon` frames after a context; see `stream` for the arguments."""
-    chunks = list(stream(model, guide, context, horizon, policy=policy))
-    frames = torch.cat([chunk.frames for chunk in chunks], 1)
-    kls = [chunk.kl for chunk in chunks if chunk.kl]
+    first, *rest = stream(model, guide, context, horizon, policy=policy)
+    length, levels = context.shape[1], len(model.hierarchy.levels)
+    missing = first.start
+    kl = {level: first.kl.get(level) for level in range(1, levels + 1)}
     return Rollout(
-        reconstruction=frames[:, : context.shape[1]],
-        prediction=frames[:, context.shape[1] :],
-        gates=torch.cat([chunk.changes for chunk in chunks], 2),
-        kl={level: torch.cat([kl[level] for kl in kls], 1) for level in kls[0]},
+        reconstruction=first.frames,
+        prediction=torch.cat([chunk.frames for chunk in rest], 1) if rest else context[:, length:],
+        gates=F.pad(torch.cat([chunk.changes for chunk in (first, *rest)], 2), (missing, 0)),
+        kl={
+            level: context.new_zeros(len(context), length) if ticks is None else ticks
+            for level, ticks in kl.items()
+        },
+        given=missing,
     )
 
 
 def stream(
     model: LatentDynamics,
-    guide: Filtering,
+    guide: nn.Module,
     context: Tensor,
     horizon: int,
     *,
@@ -90,7 +102,7 @@ def stream(
 ) -> Iterator[Chunk]:
     """Yields a context's reconstruction (first chunk) and its continuation (the others).
 
-    A tick whose evidence window is not wholly inside the context follows its prior.
+    The first chunk starts after the frames that the model takes as given; it may be empty. A tick whose evidence window is not wholly inside the context follows its prior.
 
     Args:
         model, guide: The two programs.
@@ -103,7 +115,7 @@ def stream(
         ValueError: For a malformed context, a negative horizon or an empty chunk.
     """
     check_video(context, "context")
-    if guide.hierarchy is not model.hierarchy:
+    if getattr(guide, "hierarchy", None) is not model.hierarchy:
         raise ValueError(
             "this guide belongs to another model: the two must share one hierarchy, as in "
             "guides.dlh(model) or Filtering(model.hierarchy)"
@@ -113,22 +125,24 @@ def stream(
     if chunk < 1:
         raise ValueError(f"a chunk is a number of frames, 1 or more, got {chunk}")
     hierarchy, (batch, seen) = model.hierarchy, context.shape[:2]
+    given = hierarchy.takes(seen)
     with torch.no_grad(), memoised():
-        q = poutine.trace(guide).get_trace(context, ends=False)
-        # The policy stands outside the replay, so it sees the context's values and changes none.
-        with (
-            policy or nullcontext(),
-            _program(batch),
-            poutine.trace() as recorded,
-            poutine.replay(trace=q),
-        ):
-            state = memo(hierarchy.initial)(batch)
-            states = []
-            for t in range(seen):
-                state = hierarchy.step(t, state)
-                states.append(state)
-        part = _chunk(model, 0, states, _kl_over_time(recorded.trace, q, seen))
-    yield part
+        states, part = _start(hierarchy, context), None
+        if given < seen:
+            q = poutine.trace(guide).get_trace(context, ends=False)
+            # The policy stands outside the replay, so it sees the context's values and changes
+            # none.
+            with (
+                policy or nullcontext(),
+                _program(batch),
+                poutine.trace() as recorded,
+                poutine.replay(trace=q),
+            ):
+                states, frames = hierarchy.follow(context, range(given, seen))
+            kl = _kl_over_time(recorded.trace, q, seen)
+            part = _chunk(hierarchy, given, states, frames.mean, kl)
+    yield part or _nothing(hierarchy, context)
+    state = states[-1]
     for start in range(seen, seen + horizon, chunk):
         states = []
         # A caller's code runs between two chunks: no handler of ours stays open around it.
@@ -136,36 +150,40 @@ def stream(
             for t in range(start, min(start + chunk, seen + horizon)):
                 state = hierarchy.step(t, state)
                 states.append(state)
-            part = _chunk(model, start, states, {})
+            part = _chunk(hierarchy, start, states, hierarchy.emit(states).mean, {})
         yield part
+
+
+def _start(hierarchy: StateSpace, context: Tensor) -> list[Any]:
+    return [memo(hierarchy.begin)(context)]
 
 
 def _program(batch: int) -> AbstractContextManager[object]:
     return pyro.plate(PLATE, batch, dim=-1)
 
 
-def _chunk(model: LatentDynamics, start: int, states: list[State], kl: dict[int, Tensor]) -> Chunk:
-    levels = model.hierarchy.levels
-    frames = model.hierarchy.emit([state[0].c for state in states]).mean
+def _chunk(
+    hierarchy: StateSpace, start: int, states: list[Any], frames: Tensor, kl: dict[int, Tensor]
+) -> Chunk:
     changes = torch.stack(
         [
-            torch.stack(
-                [
-                    _changed(level.clock.ticks(t), now.e, frames)
-                    for level, now in zip(levels, state, strict=True)
-                ]
-            )
+            torch.stack([_over(e, frames) for e in hierarchy.changes(t, state)])
             for t, state in enumerate(states, start)
         ]
     )  # [n, L, B]
     return Chunk(start, frames, changes.permute(2, 1, 0), kl)
 
 
-def _changed(ticks: bool, e: Tensor | None, like: Tensor) -> Tensor:
-    batch = like.shape[:1]
-    if not ticks or e is None:
-        return like.new_full(batch, float(ticks))
-    return e.to(like.dtype).expand(batch)  # an intervention may decide for all sequences at once
+def _nothing(hierarchy: StateSpace, context: Tensor) -> Chunk:
+    """The reconstruction of a context that is given as a whole."""
+    none = context[:, :0]
+    return Chunk(context.shape[1], none, none.new_zeros(len(none), len(hierarchy.levels), 0), {})
+
+
+def _over(e: Tensor | None, frames: Tensor) -> Tensor:
+    batch = frames.shape[:1]
+    # An intervention may decide for all sequences at once.
+    return frames.new_zeros(batch) if e is None else e.to(frames.dtype).expand(batch)
 
 
 def _kl_over_time(model: poutine.Trace, guide: poutine.Trace, length: int) -> dict[int, Tensor]:

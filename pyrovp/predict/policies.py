@@ -4,9 +4,9 @@ import torch
 from pyro.poutine.messenger import Messenger
 
 from pyrovp import sites
-from pyrovp.distributions import Held, NestedBernoulli, TemporalMixture
+from pyrovp.distributions import Held, LogitRelaxedBernoulli, NestedBernoulli, TemporalMixture
 
-__all__ = ["HoldStatic", "LikelyGates"]
+__all__ = ["HoldStatic", "Jumpy", "LikelyGates"]
 
 
 class HoldStatic(Messenger):
@@ -39,10 +39,32 @@ class HoldStatic(Messenger):
 
 
 class LikelyGates(Messenger):
-    """Gates take their more likely value instead of a draw: e = 1 iff p(e = 1) > 1/2 and open."""
+    """Gates take their more likely value instead of a draw: e = 1 iff p(e = 1) > 1/2 and open.
+
+    A boundary gate takes its median, which lies on the likelier side of 0 in logit space.
+    """
 
     def _pyro_sample(self, msg: dict) -> None:
         fn = msg["fn"]
-        if isinstance(fn, NestedBernoulli) and msg["value"] is None:
-            msg["value"] = (fn.mean > 0.5).to(fn.logit.dtype)
-            msg["done"] = True
+        if msg["value"] is not None:
+            return
+        if isinstance(fn, NestedBernoulli):
+            msg.update(value=(fn.mean > 0.5).to(fn.logit.dtype), done=True)
+        elif isinstance(fn, LogitRelaxedBernoulli):
+            msg.update(value=fn.logits / fn.temperature, done=True)
+
+
+class Jumpy(Messenger):
+    """Jumpy generation: every frame begins a segment.
+
+    The abstract level steps from segment to segment and each segment shows its first frame. A
+    boundary resets the levels below by their parent, so nothing else is carried over.
+
+    Reference:
+        Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019), Sections 1 and 4.
+    """
+
+    def _pyro_sample(self, msg: dict) -> None:
+        fn = msg["fn"]
+        if isinstance(fn, LogitRelaxedBernoulli) and msg["value"] is None:
+            msg.update(value=torch.ones_like(fn.logits), done=True)

@@ -4,6 +4,7 @@ from pyrovp.train.checkpoint import Best, Checkpoints
 from pyrovp.train.errors import DamagedCheckpoint, NonFiniteLoss, RunError
 from pyrovp.train.log import Log, read_rows
 from pyrovp.train.loop import Bound, Cadence, clip_gradient, fit, validate
+from pyrovp.train.optimiser import Warmup, adam
 from pyrovp.train.run_directory import RunDirectory, fingerprint
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "NonFiniteLoss",
     "RunDirectory",
     "RunError",
+    "Warmup",
+    "adam",
     "clip_gradient",
     "fingerprint",
     "fit",

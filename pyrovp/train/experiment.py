@@ -24,6 +24,7 @@ from pyrovp.train.build import brief, choose_device, device_name, make, make_gui
 from pyrovp.train.checkpoint import Checkpoints
 from pyrovp.train.log import Log, check_tensorboard, read_rows
 from pyrovp.train.loop import Cadence, fit
+from pyrovp.train.optimiser import Warmup, adam
 from pyrovp.train.randomness import seed_noise, undisturbed
 from pyrovp.train.run_directory import RunDirectory
 from pyrovp.train.settings import Settings, check_settings
@@ -159,22 +160,18 @@ class Experiment:
 
     def _train(self, checkpoints: Checkpoints) -> int:
         settings, train = self.settings, self.settings.train
-        optimizer = torch.optim.Adam(
-            self.objective.parameters(),
-            lr=settings.optimiser.lr,
-            eps=settings.optimiser.eps,
-            fused=True,
-        )
+        optimiser = settings.optimiser
         cadence = Cadence(
             train.log_every, train.validate_every, train.checkpoint_every, train.checkpoint_seconds
         )
         return fit(
             self.objective,
-            optimizer,
+            adam(self.objective.parameters(), optimiser),
             self._batches,
             train.steps,
             seed=settings.seed,
-            clip=settings.optimiser.clip,
+            clip=optimiser.clip,
+            rate=Warmup(optimiser.lr, optimiser.warmup_from, optimiser.warmup_steps),
             cadence=cadence,
             validation=Videos(self.validation, train.batch) if train.validate_sequences else None,
             checkpoints=checkpoints,

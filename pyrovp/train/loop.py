@@ -1,7 +1,7 @@
 """The training loop.
 
     for step in 0, 1, 2, ...:   beta(step);   noise ~ (seed, step);   video ~ data(step)
-                                theta <- Adam(clip(grad loss(theta, video)))
+                                lr(step);     theta <- Adam(clip(grad loss(theta, video)))
 
 Everything a step depends on besides the weights and the optimiser's moments is a function of
 the step's number. Logging, validating and checkpointing only look: however often they happen,
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from pyrovp.train.checkpoint import Best, Checkpoints
 from pyrovp.train.errors import NonFiniteLoss, RunError
 from pyrovp.train.log import Log
+from pyrovp.train.optimiser import current_rate, set_rate
 from pyrovp.train.randomness import seed_noise, undisturbed
 from pyrovp.train.window import Window
 
@@ -66,6 +67,7 @@ def fit(
     *,
     seed: int = 0,
     clip: float | None = None,
+    rate: Callable[[int], float] | None = None,
     cadence: Cadence = Cadence(),  # noqa: B008
     validation: Iterable[Tensor] | None = None,
     checkpoints: Checkpoints | None = None,
@@ -81,6 +83,7 @@ def fit(
         steps: Finished steps at the end.
         seed: Key of the noise.
         clip: Largest norm of the gradient over all parameters; None leaves it as it is.
+        rate: The learning rate of each step, such as `Warmup`; None leaves the optimizer's.
         cadence: How often to log, validate and write a checkpoint.
         validation: Fixed batches that choose the best weights; None for none.
         checkpoints: Where to keep the state; None keeps nothing.
@@ -97,7 +100,7 @@ def fit(
             the parts, and where the last good checkpoint lies.
         RunError: If the training data end before the last step.
     """
-    run = _Run(objective, optimizer, seed, clip, checkpoints, log or Log(bar=False))
+    run = _Run(objective, optimizer, seed, clip, rate, checkpoints, log or Log(bar=False))
     step = run.restore()
     if step >= steps:
         return step
@@ -159,6 +162,7 @@ class _Run:
         optimizer: torch.optim.Optimizer,
         seed: int,
         clip: float | None,
+        rate: Callable[[int], float] | None,
         checkpoints: Checkpoints | None,
         log: Log,
     ) -> None:
@@ -166,6 +170,7 @@ class _Run:
         self.optimizer = optimizer
         self.seed = seed
         self.clip = clip
+        self.rate = rate
         self.checkpoints = checkpoints
         self.log = log
         self.device = _device(objective)
@@ -194,6 +199,8 @@ class _Run:
         """One update of the weights; nothing is read from the device."""
         seed_noise(self.seed, step, self.device)
         _set_step(self.objective, step)
+        if self.rate is not None:
+            set_rate(self.optimizer, self.rate(step))
         self.optimizer.zero_grad()
         bound: Bound = self.objective(video.to(self.device, non_blocking=True))
         bound.loss.backward()
@@ -226,7 +233,7 @@ class _Run:
             "gradient_norm": means.pop("gradient_norm"),
             "parts": means,
             "beta": _beta(self.objective),
-            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "lr": current_rate(self.optimizer),
             "frames_per_second": self._frames / passed,
             "seconds": self._seconds,
         })  # fmt: skip

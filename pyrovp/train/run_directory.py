@@ -10,7 +10,8 @@
 
 The name is made of everything that decides what is learned, and of nothing that only says how
 long, where, or how closely watched. So the same command finds the run that it began, and a
-larger budget continues it.
+larger budget continues it. Options that came later than the first runs count only where they
+are not at the value that those runs had.
 """
 
 import fcntl
@@ -25,7 +26,7 @@ from typing import Any
 from pyrovp.files import atomic_write
 from pyrovp.train.errors import RunError
 
-__all__ = ["BUDGET", "RunDirectory", "fingerprint"]
+__all__ = ["BUDGET", "LATER", "RunDirectory", "fingerprint"]
 
 BUDGET = frozenset({
     "seed", "device", "force", "out", "evaluate",
@@ -33,6 +34,15 @@ BUDGET = frozenset({
     "train.checkpoint_every", "train.checkpoint_seconds", "train.workers", "train.tensorboard",
 })  # fmt: skip
 """Dotted keys of a configuration that a run's name does not depend on."""
+
+LATER: dict[str, Any] = {
+    "optimiser.betas": [0.9, 0.999],
+    "optimiser.weight_decay": 0.0,
+    "optimiser.amsgrad": False,
+    "optimiser.warmup_steps": 0,
+    "optimiser.warmup_from": 0.0,
+}
+"""Dotted keys that were added to the settings, with what was done before there was a choice."""
 
 _FILES = (
     "done.json", "metrics.json", "metrics.jsonl", "config.yaml", "predictions.gif",
@@ -42,7 +52,7 @@ _FOLDERS = ("checkpoint", "tensorboard")
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits of a configuration without its budget and its seed.
+    """Eight hexadecimal digits of a configuration without its budget, seed and later options.
 
     Args:
         config: Nested, resolved; of what JSON can hold.
@@ -58,8 +68,12 @@ def _without_budget(node: Any, path: str) -> Any:
     return {
         key: _without_budget(value, prefix + key)
         for key, value in node.items()
-        if prefix + key not in BUDGET
+        if prefix + key not in BUDGET and not _as_ever(prefix + key, value)
     }
+
+
+def _as_ever(key: str, value: Any) -> bool:
+    return key in LATER and value == LATER[key]
 
 
 class RunDirectory:

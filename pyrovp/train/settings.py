@@ -29,17 +29,41 @@ class OptimiserSettings:
         eps: Adam's ε. At 1e-4 it is no safeguard but part of the method: it makes the scale of
             the loss matter.
         clip: Largest norm of the gradient over all parameters; None leaves it as it is.
+        betas: Decay of the two moments, each in [0, 1).
+        weight_decay: Weight of the squared parameters, as a term of the gradient (Adam's L2, not
+            AdamW's).
+        amsgrad: Whether the second moment never falls.
+        warmup_steps: Steps over which the learning rate rises to `lr`; 0: it starts there.
+        warmup_from: Learning rate of step 0, where there is a warm-up.
     """
 
     lr: float = 5e-4
     eps: float = 1e-4
     clip: float | None = None
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+    warmup_steps: int = 0
+    warmup_from: float = 0.0
 
     def __post_init__(self) -> None:
         _positive("optimiser.lr", self.lr)
         _positive("optimiser.eps", self.eps)
         if self.clip is not None:
             _positive("optimiser.clip", self.clip)
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(
+                f"optimiser.betas are two numbers of at least 0 and below 1, as [0.9, 0.999], got "
+                f"{list(self.betas)}"
+            )
+        _not_negative("optimiser.weight_decay", self.weight_decay)
+        _at_least("optimiser.warmup_steps", self.warmup_steps, 0)
+        _not_negative("optimiser.warmup_from", self.warmup_from)
+        if self.warmup_steps > 0 and self.warmup_from > self.lr:
+            raise ValueError(
+                f"the learning rate warms up from optimiser.warmup_from={self.warmup_from}, which "
+                f"lies above optimiser.lr={self.lr}; lower it, or set optimiser.warmup_steps=0"
+            )
 
 
 @dataclass
@@ -162,6 +186,11 @@ def check_settings(settings: Settings) -> None:
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be a number of at least 0, got {value}")
 
 
 def _positive(name: str, value: float) -> None:

@@ -20,11 +20,13 @@ from torch.distributions import kl_divergence
 
 import pyrovp.distributions as ours
 from pyrovp.distributions import (
+    BernoulliFrames,
     Carried,
     Decided,
     DiagonalNormal,
     Held,
     IsotropicFrames,
+    LaplaceFrames,
     LogitRelaxedBernoulli,
     NestedBernoulli,
     TemporalMixture,
@@ -103,6 +105,26 @@ def frames_score(d: IsotropicFrames, value: Tensor) -> Tensor:
     return td.Independent(td.Normal(d.mean, d.std), 4).log_prob(value)
 
 
+def laplace(*batch: int, seed: int = 1) -> tuple[LaplaceFrames, Leaves]:
+    mean = randn(*batch, 2, 1, 3, 2, seed=seed).requires_grad_()
+    return LaplaceFrames(mean, 0.7), [mean]
+
+
+def laplace_score(d: LaplaceFrames, value: Tensor) -> Tensor:
+    return td.Independent(td.Laplace(d.mean, d.scale), 4).log_prob(value)
+
+
+def black_and_white(*batch: int, seed: int = 1) -> tuple[BernoulliFrames, Leaves]:
+    raw = randn(*batch, 2, 1, 4, 6, seed=seed)
+    # Neither nearly certain nor even: the spread of a variance estimate is estimated, too.
+    logits = (raw.sign() * (0.5 + 1.5 * raw.sigmoid())).requires_grad_()
+    return BernoulliFrames(logits), [logits]
+
+
+def black_and_white_score(d: BernoulliFrames, value: Tensor) -> Tensor:
+    return td.Independent(td.Bernoulli(logits=d.logits), 4).log_prob(value)
+
+
 def bernoulli(*batch: int, seed: int = 1) -> tuple[NestedBernoulli, Leaves]:
     logit = randn(*batch, seed=seed).requires_grad_()
     return NestedBernoulli(logit), [logit]
@@ -149,6 +171,8 @@ CASES = {
     ),
     "Held": Case(held, held_score, (3,)),
     "IsotropicFrames": Case(frames, frames_score, (2, 1, 3, 2)),
+    "LaplaceFrames": Case(laplace, laplace_score, (2, 1, 3, 2)),
+    "BernoulliFrames": Case(black_and_white, black_and_white_score, (2, 1, 4, 6)),
     "NestedBernoulli": Case(bernoulli, nested_score, ()),
     "NestedBernoulli, partly closed": Case(nested, nested_score, ()),
     "Decided": Case(decided, lambda d, x: td.Bernoulli(probs=d.e).log_prob(x), (), moving=False),
@@ -262,6 +286,10 @@ def _rebuilt(d: Any, leaves: Any) -> Any:
         return Held(_rebuilt(d.base, leaves), d.held, d.open)
     if isinstance(d, IsotropicFrames):
         return IsotropicFrames(*leaves)
+    if isinstance(d, LaplaceFrames):
+        return LaplaceFrames(leaves[0], d.scale)
+    if isinstance(d, BernoulliFrames):
+        return BernoulliFrames(*leaves)
     if isinstance(d, NestedBernoulli):
         return NestedBernoulli(leaves[0], d.open, d.score_closed)
     if isinstance(d, LogitRelaxedBernoulli):

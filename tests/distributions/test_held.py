@@ -40,11 +40,23 @@ def test_scores_the_base_where_open_and_nothing_where_closed() -> None:
     assert torch.equal(score[~OPEN], torch.zeros(2, dtype=torch.float64))
 
 
-def test_a_float_mask_is_a_mask_without_gradient() -> None:
+def test_a_float_gate_scores_as_a_mask_and_draws_as_a_mixture() -> None:
+    """z = m · drawn + (1 - m) · held, with its gradient in m; none in scores."""
     gate = OPEN.double().requires_grad_()
     d = held(gate)
     assert d.open.dtype is torch.bool and torch.equal(d.open, OPEN)
-    assert d.rsample().requires_grad is False
+    torch.manual_seed(0)
+    value = d.rsample()
+    torch.manual_seed(0)
+    drawn = d.base.rsample()
+    m = OPEN.double().requires_grad_()
+    mixed = m[:, None] * drawn + (1 - m[:, None]) * d.held
+    assert torch.equal(value, mixed)
+    weights = torch.arange(value.numel(), dtype=value.dtype).view_as(value)
+    (ours,) = torch.autograd.grad((weights * value).sum(), gate)
+    (theirs,) = torch.autograd.grad((weights * mixed).sum(), m)
+    assert torch.allclose(ours, theirs, rtol=1e-12)
+    assert d.log_prob(value.detach()).requires_grad is False
 
 
 @pytest.mark.parametrize("extreme", [1e200, float("inf"), float("nan")])

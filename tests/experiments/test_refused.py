@@ -47,6 +47,16 @@ BAD = {
         ["do not fit", "fully reparameterized"],
     ),
     "not a number": (["+model=dlh", "train.steps=many"], ["train.steps=many", "Integer"]),
+    "one moment": (
+        ["+model=dlh", "optimiser.betas=[0.9]"], ["optimiser.betas", "two numbers", "[0.9]"],
+    ),
+    "a warm-up that falls": (
+        ["+model=dlh", "optimiser.warmup_steps=5", "optimiser.warmup_from=1"],
+        ["optimiser.warmup_from=1.0", "above optimiser.lr", "lower it"],
+    ),
+    "negative decay": (
+        ["+model=dlh", "optimiser.weight_decay=-1"], ["optimiser.weight_decay", "at least 0"],
+    ),
     "empty batch": (["+model=dlh", "train.batch=0"], ["train.batch", "at least 1", "got 0"]),
     "negative budget": (["+model=dlh", "train.steps=-5"], ["train.steps", "at least 1", "-5"]),
     "nothing to predict": (["+model=dlh", "evaluate.horizon=0"], ["evaluate.horizon", "got 0"]),

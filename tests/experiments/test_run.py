@@ -67,6 +67,23 @@ def test_every_bound_trains(command: Command, elbo: str) -> None:
     assert all(("z_1" in row["parts"]) == (elbo == "hierarchy") for row in rows)
 
 
+def test_the_optimiser_does_as_it_is_told(command: Command) -> None:
+    plain = command("+model=rssm", "optimiser.lr=1e-3")
+    told = (
+        "lr=1e-3", "warmup_steps=2", "warmup_from=1e-4", "betas=[0.5,0.9]", "weight_decay=1e-4",
+        "amsgrad=true",
+    )  # fmt: skip
+    options = [f"optimiser.{option}" for option in told]
+    outcome = command("+model=rssm", *options, out=plain.out / "told")
+    assert outcome.code == 0, outcome.errors
+    rows = read_rows(outcome.folder / "metrics.jsonl")
+    assert [row["lr"] for row in rows if "lr" in row] == pytest.approx([1e-4, 5.5e-4])
+    newest = max((outcome.folder / "checkpoint").glob("step_*.pt"))
+    (group,) = torch.load(newest, weights_only=True)["optimizer"]["param_groups"]
+    assert group["betas"] == (0.5, 0.9)
+    assert group["weight_decay"] == 1e-4 and group["amsgrad"]
+
+
 def test_a_finished_run_is_not_redone(command: Command) -> None:
     first = command("+model=rssm")
     before = (first.folder / "metrics.jsonl").stat().st_mtime_ns

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pyro import poutine
 
-from pyrovp.infer import Linear, Tempered
+from pyrovp.infer import Exponential, Linear, Tempered
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,36 @@ def test_it_may_go_down() -> None:
 def test_refuses_what_is_no_schedule(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Linear(**arguments)
+
+
+@pytest.mark.parametrize("step", [0, 1, 50, 100, 12_345, 10**6, 2**31 - 1])
+def test_vtas_temperature(step: int) -> None:
+    expected = 0.9 * 0.999 ** (step / 100) + 0.1
+    found = Exponential(start=1.0, rate=0.999, floor=0.1, every=100)(step)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_exponential_loses_the_same_share_each_time() -> None:
+    schedule = Exponential(start=8.0, rate=0.5)
+    assert [schedule(step) for step in range(4)] == [8.0, 4.0, 2.0, 1.0]
+    assert Exponential(start=3.0, rate=1.0)(1000) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rate": 0.0}, "rate lies above 0 and at most at 1, got 0.0"),
+        ({"rate": 1.1}, "rate lies above 0 and at most at 1, got 1.1"),
+        ({"rate": float("nan")}, "rate lies above 0"),
+        ({"every": 0}, "a positive number of steps, got 0"),
+        ({"floor": -0.1}, "start 1.0 and floor -0.1"),
+        ({"floor": 1.5}, "falls from its start to its floor.* start 1.0 and floor 1.5"),
+        ({"start": float("inf")}, "start inf"),
+    ],
+)
+def test_refuses_what_is_no_exponential(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Exponential(**{"start": 1.0, "rate": 0.5} | arguments)
 
 
 def program() -> None:

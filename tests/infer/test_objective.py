@@ -3,12 +3,16 @@
 from itertools import product
 from typing import Any, Literal
 
+import pyro
 import pytest
 import torch
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from torch import nn
+from torch import Tensor, nn
 
-from pyrovp.infer import HierarchyELBO, Linear, Objective
+from pyrovp.distributions import DiagonalNormal, IsotropicFrames
+from pyrovp.evidence import encode
+from pyrovp.infer import Exponential, HierarchyELBO, Linear, Objective
+from pyrovp.memo import memo
 from tests.oracles.tiny import close
 from tests.systems import clip, tiny_cwvae, tiny_dlh
 
@@ -25,23 +29,185 @@ def evaluate(given: Objective) -> Any:
     return given(clip(T))
 
 
-@pytest.mark.parametrize(("system", "per"), list(product(["cwvae", "dlh"], ["frame", "sequence"])))
-def test_the_loss_is_a_mean(system: str, per: Literal["frame", "sequence"]) -> None:
+TERMS = {"frame": T, "sequence": 1, "pixel": 16 * 16}
+"""What the loss of a sequence is divided by."""
+
+
+@pytest.mark.parametrize(("system", "per"), list(product(["cwvae", "dlh"], TERMS)))
+def test_the_loss_is_a_mean(system: str, per: Literal["frame", "sequence", "pixel"]) -> None:
     mine = objective(system=system, per=per)
     torch.manual_seed(0)
     total = HierarchyELBO().loss(mine.model, mine.guide, clip(T))
-    expected = total / (B * T if per == "frame" else B)
+    expected = total / (B * TERMS[per])
     assert float(evaluate(mine).loss.detach()) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.3])
-@pytest.mark.parametrize("per", ["frame", "sequence"])
-def test_the_parts_add_up_to_the_loss(per: Literal["frame", "sequence"], beta: float) -> None:
+@pytest.mark.parametrize("per", TERMS)
+def test_the_parts_add_up_to_the_loss(
+    per: Literal["frame", "sequence", "pixel"], beta: float
+) -> None:
     loss, parts = evaluate(objective(per=per, beta=Linear(end=beta)))
     kls = [value for name, value in parts.items() if name[:2] in ("z_", "e_")]
     per_sequence = beta * torch.stack(kls).sum() - parts["frames"]
     # β passes through a buffer that float32 may have rounded.
-    close(loss * (T if per == "frame" else 1), per_sequence, rtol=1e-7)
+    close(loss * TERMS[per], per_sequence, rtol=1e-7)
+
+
+class Sketch(nn.Module):
+    """A model that sees its past frames by the encoder that its guide uses too.
+
+    Args:
+        given: Frames that are neither drawn nor scored.
+    """
+
+    def __init__(self, *, given: int = 1, std: float = 1.0) -> None:
+        super().__init__()
+        self.given, self.std = given, std
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3))
+        self.decoder = nn.Linear(3, 12)
+
+    def scored(self, length: int) -> range:
+        """All frames but those given."""
+        return range(self.given, length)
+
+    def forward(self, video: Tensor) -> None:
+        """p(z_t) = N(f(x_{t-1}), 1), p(x_t) = N(decoder(z_t), σ²)."""
+        past = memo(encode)(self.encoder, video)
+        with pyro.plate("sequences", len(video), dim=-1):
+            drawn = [self.draw(t, past[:, t - 1]) for t in self.scored(video.shape[1])]
+            frames = self.decoder(torch.stack(drawn, -2)).unflatten(-1, (3, 2, 2))
+            pyro.sample("frames", IsotropicFrames(frames, self.std), obs=video[:, self.given :])
+
+    def draw(self, t: int, mean: Tensor) -> Tensor:
+        """z_t."""
+        return pyro.sample(f"z_1_{t}", DiagonalNormal.of(mean, torch.ones_like(mean)))
+
+
+class Sight(nn.Module):
+    """The sketch's guide: q(z_t) = N(f(x_t), 1)."""
+
+    def __init__(self, model: Sketch) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, video: Tensor) -> None:
+        """Draws z of the scored frames."""
+        features = memo(encode)(self.model.encoder, video)
+        with pyro.plate("sequences", len(video), dim=-1):
+            for t in self.model.scored(video.shape[1]):
+                self.model.draw(t, features[:, t])
+
+
+def sketch(*, given: int = 1, std: float = 1.0, **options: Any) -> Objective:
+    torch.manual_seed(1)
+    model = Sketch(given=given, std=std)
+    return Objective(model, Sight(model), **options).double()
+
+
+VIDEO = torch.rand(4, 6, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("given", [1, 2, 5])
+@pytest.mark.parametrize("elbo", [HierarchyELBO(), TraceMeanField_ELBO()])
+def test_a_mean_over_frames_is_over_those_that_are_scored(given: int, elbo: Any) -> None:
+    losses = {}
+    for per in ("frame", "sequence", "pixel"):
+        torch.manual_seed(0)
+        losses[per] = sketch(given=given, elbo=elbo, per=per)(VIDEO).loss
+    close(losses["frame"] * (6 - given), losses["sequence"], rtol=1e-12)
+    close(losses["pixel"] * 12, losses["sequence"], rtol=1e-12)
+
+
+def test_per_pixel_is_svgs_loss() -> None:
+    """Σ_t mean squared error of frame t + β' KL: σ² = ½, β = β' · pixels."""
+    mine = sketch(std=2**-0.5, per="pixel", beta=Linear(end=1e-3 * 12))
+    torch.manual_seed(0)
+    found = mine(VIDEO)
+    model: Any = mine.model
+    torch.manual_seed(0)
+    features = encode(model.encoder, VIDEO)
+    kl = 0.5 * (features[:, 1:] - features[:, :-1]).square().sum((1, 2))
+    z = torch.stack([f + torch.randn_like(f) for f in features[:, 1:].unbind(1)], 1)
+    errors = model.decoder(z).unflatten(-1, (3, 2, 2)) - VIDEO[:, 1:]
+    constant = 5 * 0.5 * torch.log(torch.tensor(torch.pi, dtype=torch.float64))
+    expected = errors.square().mean((2, 3, 4)).sum(1).mean() + 1e-3 * kl.mean() + constant
+    close(found.loss, expected, rtol=1e-7)  # β passes through float32
+
+
+ELBOS = {
+    "hierarchy": HierarchyELBO(),
+    "mean field": TraceMeanField_ELBO(),
+    "trace": Trace_ELBO(),
+    "two particles": Trace_ELBO(num_particles=2),
+}
+
+
+@pytest.mark.parametrize("elbo", ELBOS)
+def test_features_are_computed_once_a_step(elbo: str) -> None:
+    """By model and guide together; so BatchNorm counts one batch, whose statistics it takes."""
+    mine = sketch(elbo=ELBOS[elbo])
+    encoder: Any = mine.model.encoder
+    calls = []
+    encoder.register_forward_hook(lambda *_: calls.append(1))
+    for step in (1, 2):
+        mine.set_step(step)
+        mine(VIDEO).loss.backward()
+        assert len(calls) == step and int(encoder[2].num_batches_tracked) == step
+    mean = encoder[:2](VIDEO.flatten(0, 1)).mean(0)
+    close(encoder[2].running_mean, (1 - 0.9**2) * mean)
+
+
+@pytest.mark.parametrize("elbo", ["mean field", "trace", "two particles"])
+@pytest.mark.parametrize("system", ["cwvae", "dlh"])
+def test_the_memo_leaves_pyros_own_bounds_as_they_are(elbo: str, system: str) -> None:
+    mine = objective(system=system, elbo=ELBOS[elbo], per="sequence")
+    torch.manual_seed(0)
+    plain = ELBOS[elbo].differentiable_loss(mine.model, mine.guide, clip(T)) / B
+    found = evaluate(mine).loss
+    close(found, plain, rtol=1e-12)
+    parameters = list(mine.parameters())
+    for a, b in zip(
+        torch.autograd.grad(found, parameters, allow_unused=True),
+        torch.autograd.grad(plain, parameters, allow_unused=True),
+        strict=True,
+    ):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            close(a, b)
+
+
+class Relaxed(nn.Module):
+    """A module with a temperature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schedule = Exponential(start=1.0, rate=0.5, floor=0.2, every=2)
+        self.told: list[int] = []
+
+    def set_step(self, step: int) -> None:
+        """Notes the step."""
+        self.told.append(step)
+
+
+@pytest.mark.parametrize("where", ["model", "guide"])
+def test_what_anneals_inside_is_told_the_step(where: str) -> None:
+    model, guide = tiny_dlh()
+    inner = Relaxed()
+    ({"model": model, "guide": guide}[where]).add_module("deep", nn.Sequential(inner, inner))
+    mine = Objective(model, guide, beta=Linear(start=0.5, steps=4))
+    assert inner.told == [0]
+    mine.set_step(2)
+    assert inner.told == [0, 2] and float(mine.beta) == 0.75, "β and the module, each once"
+
+
+def test_beta_may_be_any_function_of_the_step() -> None:
+    mine = objective(beta=Exponential(start=2.0, rate=0.5, floor=1.0, every=1))
+    mine.set_step(2)
+    assert float(mine.beta) == 1.25
+    per_level = objective(beta=[Linear(), lambda step: 0.5, Exponential(start=1.0, rate=0.5)])
+    per_level.set_step(1)
+    assert per_level.beta.tolist() == [1.0, 0.5, 0.5]
 
 
 def test_the_parts_are_named_detached_scalars() -> None:
@@ -138,7 +304,7 @@ def test_it_holds_all_weights_and_nothing_else() -> None:
 
 
 def test_refuses_another_normaliser() -> None:
-    with pytest.raises(ValueError, match="per frame or per sequence, got per='batch'"):
+    with pytest.raises(ValueError, match="per sequence or per pixel, got per='batch'"):
         objective(per="batch")
 
 

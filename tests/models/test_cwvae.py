@@ -170,8 +170,8 @@ def assert_same_ticks(
             close(p.mean, out["prior"][level][n].mean)
             close(p.stddev, out["prior"][level][n].std)
             close(guides_trace.nodes[name]["value"], out["z"][level][n])
-            close(states[t][level].h, out["h"][level][n])
-            close(states[t][level].z, out["z"][level][n])
+            close(states[t].levels[level].h, out["h"][level][n])
+            close(states[t].levels[level].z, out["z"][level][n])
             if (level, n) not in without:
                 close(q.mean, out["posterior"][level][n].mean)
                 close(q.stddev, out["posterior"][level][n].std)

@@ -128,7 +128,7 @@ class HVRNN(nn.Module):
         self.prior = Twin(*self.sizes)
         self.start = nn.Linear(context * features[0], memory)
         self.cell = GRU(memory).cell(features[0], *reversed(states))
-        self.emission = GaussianFrames(Decoder, std).build(memory)
+        self.emission = GaussianFrames(Decoder, std).build((memory,))
 
     def features(self, video: Tensor) -> list[Tensor]:
         """The levels' features [B, T, X_n]; one computation for both programs."""
@@ -141,7 +141,7 @@ class HVRNN(nn.Module):
         with pyro.plate(PLATE, video.shape[0], dim=-1):
             z = self.prior.level_major(self._initial(f), past, self.context)
             d = self.cell.scan(self._start(f), past[0], *z)
-            frames = self.emission(d)
+            frames = self.emission((d,)).frames
             return pyro.sample(FRAMES, frames, obs=video[:, self.context :])
 
     def generate(self, given: Tensor, length: int) -> Tensor:
@@ -162,7 +162,7 @@ class HVRNN(nn.Module):
                 evidence = [rung[:, 0] for rung in self.features(frame.unsqueeze(1))]
                 z = self.prior.step(t, h, evidence)
                 d = self.cell.step(d, evidence[0], *z)
-                means.append(self.emission(d.unsqueeze(-2)).mean.squeeze(-4))
+                means.append(self.emission((d.unsqueeze(-2),)).frames.mean.squeeze(-4))
                 frame = given[:, t] if t < given.shape[1] else means[-1]
         return torch.stack(means, -4)
 

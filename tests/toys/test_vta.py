@@ -197,7 +197,7 @@ def always(model: VTA, guide: VTAGuide) -> tuple[Callable[..., None], Callable[.
                 s = draw(1, t, DiagonalNormal(q_s))
                 outputs.append(model.output(torch.cat((a, s), -1)))
             if program is None:
-                frames = model.emission(torch.stack(outputs, 1))
+                frames = model.emission((torch.stack(outputs, 1),)).frames
                 pyro.sample(FRAMES, frames, obs=video[:, CONTEXT:])
 
     return lambda video: walk(video, None), lambda video: walk(video, guide.heads)
@@ -223,7 +223,7 @@ def never(model: VTA, guide: VTAGuide) -> tuple[Callable[..., None], Callable[..
                 outputs.append(model.output(torch.cat((h, s), -1)))
                 h = model.observation.step(h, s, a)
             if program is None:
-                frames = model.emission(torch.stack(outputs, 1))
+                frames = model.emission((torch.stack(outputs, 1),)).frames
                 pyro.sample(FRAMES, frames, obs=video[:, CONTEXT:])
 
     return lambda video: walk(video, None), lambda video: walk(video, guide.heads)

@@ -114,7 +114,7 @@ class VTA(nn.Module):
         self.output = nn.Linear(size + state, size)
         self.gate = nn.Linear(size, 1)
         self.heads = nn.ModuleList(Gaussian(state, hidden=(5,)).head(size) for _ in range(2))
-        self.emission = GaussianFrames(Decoder, 0.3).build(size)
+        self.emission = GaussianFrames(Decoder, 0.3).build((size,))
 
     def forward(self, video: Tensor) -> Tensor:
         """Scores the frames [B, T, C, H, W] after the context."""
@@ -133,7 +133,7 @@ class VTA(nn.Module):
                 s = draw(1, t, DiagonalNormal(self.heads[0](h)))
                 now = now._replace(s=s, h=h)
                 outputs.append(self.output(_join(h, s)))
-            frames = self.emission(torch.stack(torch.broadcast_tensors(*outputs), -2))
+            frames = self.emission((torch.stack(torch.broadcast_tensors(*outputs), -2),)).frames
             return pyro.sample(FRAMES, frames, obs=video[:, self.context :])
 
     def seen(self, video: Tensor) -> tuple[Tensor, Tensor]:

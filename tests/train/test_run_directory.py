@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyrovp.train import RunDirectory, RunError, fingerprint
+from pyrovp.train.run_directory import LATER
+from pyrovp.train.settings import OptimiserSettings, Settings
 
 CONFIG: dict[str, Any] = {
     "model": {"_target_": "m", "levels": 3},
@@ -42,6 +45,41 @@ def changed(section: str, key: str | None, value: object) -> dict[str, Any]:
 )
 def test_the_name_is_what_is_learned(section: str, key: str, value: object, same: bool) -> None:
     assert (fingerprint(changed(section, key, value)) == fingerprint(CONFIG)) is same
+
+
+def settings(**optimiser: Any) -> dict[str, Any]:
+    nodes = {name: {"_target_": name} for name in ("model", "guide", "data", "elbo", "objective")}
+    return asdict(Settings(**nodes, optimiser=OptimiserSettings(**optimiser)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({}, "b5f4d288"), ({"lr": 1e-3, "clip": 10.0}, "12244d82")]
+)
+def test_options_that_came_later_leave_earlier_names(options: dict[str, Any], name: str) -> None:
+    """These are the names from before Adam's moments, its decay and the warm-up were options."""
+    assert fingerprint(settings(**options)) == name
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"betas": [0.5, 0.9]},
+        {"weight_decay": 1e-4},
+        {"amsgrad": True},
+        {"warmup_steps": 5},
+        {"warmup_from": 1e-5},
+    ],
+)
+def test_options_that_came_later_count_where_they_are_used(option: dict[str, Any]) -> None:
+    assert fingerprint(settings(**option)) != fingerprint(settings())
+
+
+def test_what_was_done_before_is_the_default() -> None:
+    """Else a configuration that leaves the option out would silently get another name."""
+    present = {f"optimiser.{field.name}" for field in fields(OptimiserSettings)}
+    assert set(LATER) <= present
+    for key, value in LATER.items():
+        assert getattr(OptimiserSettings(), key.partition(".")[2]) == value
 
 
 def test_the_path() -> None:

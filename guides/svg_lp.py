@@ -1,0 +1,17 @@
+r"""SVG-LP's guide: the prior's twin, which sees the frame itself.
+
+    q(z_t | x_{≤t}) = N(head'(LSTM'(f(x_t))))
+
+Reference:
+    Stochastic Video Generation with a Learned Prior (Denton, Fergus, 2018), Section 3.1.
+"""
+
+from pyrovp.posteriors import Twin
+from pyrovp.programs import Filtering, LatentDynamics
+
+__all__ = ["svg_lp"]
+
+
+def svg_lp(model: LatentDynamics) -> Filtering:
+    """The guide of a `pyrovp.models.svg_lp`; the encoder is shared."""
+    return Filtering(model.hierarchy, posterior=Twin())  # type: ignore[arg-type]

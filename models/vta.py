@@ -1,0 +1,255 @@
+r"""VTA: two levels, of which the slow one begins a new segment where a boundary gate says so.
+
+    abstract      c_t = m_t GRU(z_{t-1}^2, c_{t-1}) + (1 - m_t) c_{t-1}
+                  z_t^2 ~ N(c_t) where m_t = 1,  = z_{t-1}^2 where m_t = 0
+                  a_t = W [c_t, z_t^2]
+    observation   h_t = m_t a_t + (1 - m_t) GRU([z_{t-1}^1, a_t], h_{t-1})
+                  z_t^1 ~ N(h_t)
+                  o_t = W [h_t, z_t^1],   p(x_t) = N(deconv(o_t), σ²)
+    boundary      p(m_{t+1} = 1) = σ(w·o_t)
+
+The first predicted frame begins a segment, with a GRU's memory of the given frames for its c. A
+boundary overwrites h by its parent's feature, so only the abstract level crosses it. In training
+a prior bounds the number and the length of segments, and a tail follows the predicted frames,
+which only the guide's gates look at.
+
+Notation: the paper's abstract state z is z^2 and its observation state s is z^1, its abstract
+belief is c, its observation belief h. Level 1 is the observation, level 2 the abstraction.
+
+Reference:
+    Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019). https://arxiv.org/abs/1910.00775
+Where the paper and the released code differ we follow the code: its limits on segments, a last
+gate one frame past the last predicted one, σ = 1. The gate's density is taken in logit space.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import pyro
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor
+
+from pyrovp.cells import GRU
+from pyrovp.distributions import DiagonalNormal, Held
+from pyrovp.emission import GaussianFrames, LearnedStd
+from pyrovp.evidence import encode
+from pyrovp.gates import Boundary, Counts, SegmentPrior
+from pyrovp.heads import Gaussian, Head
+from pyrovp.infer import Exponential
+from pyrovp.lazy import Deferred, Lazy, stack_frames
+from pyrovp.levels import Level
+from pyrovp.memo import memo
+from pyrovp.nets import Joint, StridedDecoder, StridedEncoder
+from pyrovp.programs import LatentDynamics
+from pyrovp.segments import past, reset_or_update, update_or_copy
+from pyrovp.sites import STATE, site
+from pyrovp.state_space import StateSpace
+
+__all__ = ["VTA", "Given", "Posterior", "VTAState", "vta"]
+
+TEMPERATURE = Exponential(start=1.0, rate=0.999, floor=0.1, every=100)
+"""τ = 0.9 · 0.999^(step / 100) + 0.1, the released code's."""
+
+
+class Given(NamedTuple):
+    """Where VTA begins: the memory of the frames up to each, [B, T, D]."""
+
+    past: Tensor
+
+
+class VTAState(NamedTuple):
+    """What VTA carries from one frame to the next.
+
+    Args:
+        z, c: Abstract state [..., S] and memory [..., D].
+        s, h: Observation state [..., S] and memory [..., D].
+        m: Boundary at this frame [..., B].
+        o: This frame's feature [..., F]; None where nobody asks for it.
+        counts: Of the segment prior.
+        ahead: Boundary at the next frame [..., B].
+    """
+
+    z: Tensor
+    c: Tensor
+    s: Tensor
+    h: Tensor
+    m: Tensor
+    o: Tensor | None
+    counts: Counts | None
+    ahead: Tensor
+
+
+class Posterior(Protocol):
+    """What a guide puts in the place of priors; None: the prior stands."""
+
+    def abstract(self, t: int) -> Tensor | Lazy | None:
+        """Packed parameters [..., 2S] of q(z_t^2)."""
+
+    def observation(self, t: int, m: Tensor, a: Tensor) -> Tensor | None:
+        """Packed parameters [..., 2S] of q(z_t^1), given the boundary and the parent's feature."""
+
+    def boundary(self, t: int) -> Tensor | None:
+        """m_t [..., B], drawn before all states."""
+
+
+class VTA(StateSpace):
+    """The state space of `vta`, which see.
+
+    Args:
+        levels: The observation and the abstraction, the latter with a `Boundary`.
+        encoder: Features of frames, [N, C, H, W] -> [N, F], with an attribute `features` (F).
+        emission: Describes the distribution of frames given o [..., F].
+        given, tail: Frames of a training clip before and behind those that are predicted.
+
+    Raises:
+        ValueError: If nothing is given or there is no tail, or for levels of another kind.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        encoder: StridedEncoder,
+        emission: GaussianFrames,
+        *,
+        given: int,
+        tail: int,
+    ) -> None:
+        super().__init__()
+        if given < 1 or tail < 1:
+            raise ValueError(
+                "VTA starts from 1 or more given frames, and its guide draws a last gate at the "
+                f"first frame of a tail of 1 or more; got given={given}, tail={tail}"
+            )
+        self.levels, self.given, self.tail = tuple(levels), given, tail
+        below, above = self.levels
+        gate = above.gate
+        if not isinstance(gate, Boundary) or below.gate is not None:
+            raise ValueError("VTA's level 2 has a Boundary for a gate, and its level 1 has none")
+        features, state, belief = encoder.features, above.state.size, above.memory.size
+        self.encoder = encoder
+        self.past = above.memory.cell(features)
+        self.abstract = above.memory.cell(state)
+        self.observation = below.memory.cell(below.state.size, belief)
+        self.prior_abstract = above.state.head(belief)
+        self.prior_observation = below.state.head(below.memory.size)
+        self.parent = Joint((belief, state), below.memory.size)
+        self.output = Joint((below.memory.size, below.state.size), features)
+        self.gate = gate.build(features)
+        self.emission = emission.build((features,))
+
+    def begin(self, video: Tensor) -> Given:
+        """The memories of a video's frames [B, T, C, H, W]; step t starts from that of t - 1."""
+        return Given(memo(past)(self.past, memo(encode)(self.encoder, video)))
+
+    def takes(self, context: int) -> int:
+        """All of a context is given: the memory of the past takes in any number of frames."""
+        return max(context, super().takes(context))
+
+    def step(
+        self, t: int, state: VTAState | Given, posterior: Posterior | None = None
+    ) -> VTAState:
+        """Draws the latents of frame t, and the gate of frame t + 1.
+
+        Args:
+            t: The frame.
+            state: Of the frame before.
+            posterior: What stands in for the priors; None: the generative model.
+        """
+        now = memo(self._first)(state.past, t) if isinstance(state, Given) else state
+        m, c = now.ahead, now.c
+        if now is state:
+            c = memo(update_or_copy)(self.abstract, m, c, now.z)
+        q = posterior.abstract(t) if posterior else None
+        belief = _prior(self.prior_abstract, c) if q is None else DiagonalNormal(q)
+        z = pyro.sample(site(STATE, 2, t), Held(belief, now.z, m))
+        a = memo(self.parent)(c, z)
+        h = memo(reset_or_update)(self.observation, m, now.h, a, now.s, a)
+        q = posterior.observation(t, m, a) if posterior else None
+        belief = _prior(self.prior_observation, h) if q is None else DiagonalNormal(q)
+        s = pyro.sample(site(STATE, 1, t), belief)
+        counts, o = self.gate.count(now.counts, m), None
+        ahead = posterior.boundary(t + 1) if posterior else None
+        if ahead is None:
+            o = self.output(h, s)
+            ahead = self.gate.draw(2, t + 1, self.gate.log_odds(o, counts))
+        return VTAState(z, c, s, h, m, o, counts, ahead)
+
+    def emit(self, states: Sequence[VTAState]) -> TorchDistribution:
+        """The distribution of the frames of consecutive states."""
+        features = [self.output(now.h, now.s) if now.o is None else now.o for now in states]
+        return self.emission((stack_frames(features),)).frames
+
+    def changes(self, t: int, state: VTAState) -> list[Tensor | None]:
+        """The observation changes at every frame, the abstraction at boundaries."""
+        return [torch.ones_like(state.m), state.m.detach()]
+
+    def _first(self, past: Tensor, t: int) -> VTAState:
+        """Before the first predicted frame: zeros, and a boundary ahead."""
+        c, batch = past[:, t - 1], past.shape[0]
+        below, above = self.levels
+        m = c.new_ones(batch)
+        return VTAState(
+            z=c.new_zeros(batch, above.state.size),
+            c=c,
+            s=c.new_zeros(batch, below.state.size),
+            h=self.observation.initial(batch, c),
+            m=m,
+            o=None,
+            counts=self.gate.initial(batch, c),
+            ahead=m,
+        )
+
+
+def _prior(head: Head, memory: Tensor) -> DiagonalNormal:
+    """A prior; a bound computes it for all frames at once."""
+    packed = (*memory.shape[:-1], 2 * head.state.size)
+    return DiagonalNormal(Deferred(head, (memory,), packed))
+
+
+def vta(
+    *,
+    belief: int = 128,
+    state: int = 8,
+    features: int = 128,
+    channels: int = 3,
+    resolution: int = 64,
+    given: int = 5,
+    tail: int = 5,
+    segments: SegmentPrior | None = SegmentPrior(),  # noqa: B008
+    temperature: Callable[[int], float] = TEMPERATURE,
+    std: float | None = 1.0,
+) -> LatentDynamics:
+    """Variational Temporal Abstraction's generative program; the defaults are the paper's.
+
+    Args:
+        belief, state: D and S, the sizes of memories and of states, on both levels.
+        features: F, of the features of frames and of every convolution.
+        channels, resolution: C and H = W of the frames (a power of two from 16 on).
+        given: Frames before the predicted ones.
+        tail: Frames of a training clip after them.
+        segments: Limits on segments in training; None: none.
+        temperature: τ of the boundary's relaxation, by training step.
+        std: σ of the pixels; None learns it.
+
+    Raises:
+        ValueError: For sizes that do not fit, no given frame or no tail.
+    """
+    level = Level(
+        memory=GRU(belief),
+        state=Gaussian(state, hidden=(), std=torch.sigmoid, min_std=0.0),
+    )
+    return LatentDynamics(
+        VTA(
+            levels=(level, replace(level, gate=Boundary(temperature, segments))),
+            encoder=StridedEncoder(channels, resolution, features),
+            emission=GaussianFrames(
+                partial(StridedDecoder, channels=channels, resolution=resolution),
+                std=LearnedStd() if std is None else std,
+            ),
+            given=given,
+            tail=tail,
+        )
+    )

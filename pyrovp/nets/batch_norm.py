@@ -1,0 +1,109 @@
+r"""BatchNorm of a clip's frames, with statistics of each time step.
+
+    y_t = γ (x_t - mean_t) / √(var_t + ε) + β        mean_t, var_t over the B maps of step t
+
+A recurrent model that calls its networks once per frame normalises a frame by that frame's batch.
+Networks that run once over all T B maps must do the same to be the same function: statistics
+pooled over time would let frames see the future, and shift with the length of a clip. Running
+statistics move once per step, in the order of time:
+
+    r <- (1 - m) r + m mean_t,        t = 1 ... T
+
+In evaluation the running statistics stand for both, and steps play no part.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Normed", "Statistics", "StepBatchNorm2d"]
+
+Statistics = Literal["each", "pooled"]
+
+
+class StepBatchNorm2d(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` as if each time step had been a call of its own.
+
+    Args:
+        channels: Of the maps.
+        statistics: In training, those of `"each"` step, or `"pooled"` over all steps of a call,
+            which is another function and somewhat faster.
+
+    Shapes:
+        x: [T B, channels, H, W], time in front
+        returns: [T B, channels, H, W]
+
+    Raises:
+        ValueError: For other statistics; in a call, if the maps are not a whole number to a step,
+            or if in training a statistic would be that of a single value.
+
+    Example:
+        >>> StepBatchNorm2d(3)(torch.rand(5 * 2, 3, 4, 4), steps=5).shape
+        torch.Size([10, 3, 4, 4])
+    """
+
+    def __init__(self, channels: int, statistics: Statistics = "each") -> None:
+        super().__init__(channels)
+        if statistics not in ("each", "pooled"):
+            raise ValueError(
+                f"a BatchNorm's statistics are those of 'each' step or 'pooled' over all of them, "
+                f"got {statistics!r}"
+            )
+        self.statistics = statistics
+
+    def forward(self, x: Tensor, steps: int = 1) -> Tensor:
+        """The normalised maps of so many time steps."""
+        if steps < 1 or len(x) % steps:
+            raise ValueError(
+                f"{len(x)} maps cannot be those of {steps} time steps; put time in front and "
+                f"flatten, [B, T, ...] -> [T B, ...], with steps=T"
+            )
+        if not self.training:
+            return super().forward(x)
+        parts = steps if self.statistics == "each" else 1
+        if x.numel() == parts * x.shape[1]:
+            raise ValueError(
+                f"in training BatchNorm needs more than one value per channel and statistic, got "
+                f"maps {list(x.shape)} of {steps} time steps; use a batch of at least 2 sequences"
+            )
+        if parts == 1:
+            return super().forward(x)
+        return torch.cat([super(StepBatchNorm2d, self).forward(step) for step in x.chunk(parts)])
+
+    def extra_repr(self) -> str:
+        """The layer's arguments, for printing."""
+        return f"{super().extra_repr()}, statistics={self.statistics!r}"
+
+
+class Normed(nn.Module):
+    """A layer, its BatchNorm and an activation.
+
+    Args:
+        layer: To maps of so many channels.
+        channels: Of the layer's output.
+        activation: After the norm, by default LeakyReLU of slope 0.2.
+        statistics: Of the norm.
+
+    Shapes:
+        inputs: those of the layer, time in front
+        returns: [T B, channels, H, W]
+    """
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        channels: int,
+        activation: nn.Module | None = None,
+        statistics: Statistics = "each",
+    ) -> None:
+        super().__init__()
+        self.layer = layer
+        self.norm = StepBatchNorm2d(channels, statistics)
+        # In place: a norm's gradient needs its input, not its output.
+        self.activation = nn.LeakyReLU(0.2, inplace=True) if activation is None else activation
+
+    def forward(self, *inputs: Any, steps: int = 1) -> Tensor:
+        """The activations at so many time steps."""
+        y: Tensor = self.activation(self.norm(self.layer(*inputs), steps))
+        return y

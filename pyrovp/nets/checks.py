@@ -1,0 +1,76 @@
+"""Checks of what the frame networks are given, and the sizes that they share."""
+
+from torch import Tensor, nn
+
+__all__ = [
+    "check_count",
+    "check_frames",
+    "check_output",
+    "check_vectors",
+    "halvings",
+    "scaled",
+]
+
+RESOLUTIONS = (16, 32, 64, 128)
+
+
+def halvings(resolution: int) -> int:
+    """How often a frame is halved down to a map of 4 pixels.
+
+    Raises:
+        ValueError: If the side is not 16, 32, 64 or 128 pixels.
+
+    Example:
+        >>> [halvings(resolution) for resolution in (16, 32, 64, 128)]
+        [2, 3, 4, 5]
+    """
+    if resolution not in RESOLUTIONS:
+        raise ValueError(
+            f"frames must be {', '.join(map(str, RESOLUTIONS[:-1]))} or {RESOLUTIONS[-1]} pixels "
+            f"high and wide, got resolution={resolution!r}; resize them, or use another network"
+        )
+    return resolution.bit_length() - 3
+
+
+def scaled(channels: int, width: float) -> int:
+    """So many channels times the width, at least one.
+
+    Raises:
+        ValueError: For a width that is not positive.
+    """
+    if not width > 0:
+        raise ValueError(f"width multiplies channels and must be positive, got {width!r}")
+    return max(1, round(channels * width))
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuses what is not a whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def check_output(output: nn.Module | None) -> None:
+    """Refuses an activation of the frames that is not a module."""
+    if output is not None and not isinstance(output, nn.Module):
+        raise TypeError(
+            f"output must be a module such as nn.Tanh() or nn.Identity(), got {output!r}"
+        )
+
+
+def check_frames(x: Tensor, channels: int, resolution: int) -> None:
+    """Refuses what is not a batch of frames [N, channels, resolution, resolution]."""
+    if tuple(x.shape[1:]) != (channels, resolution, resolution):
+        raise ValueError(
+            f"this encoder takes frames [N, {channels}, {resolution}, {resolution}], got "
+            f"{list(x.shape)}; build the model with the frames' channels and resolution, and "
+            f"flatten a video's batch and time into N"
+        )
+
+
+def check_vectors(z: Tensor, inputs: int) -> None:
+    """Refuses what is not a batch of vectors [N, inputs]."""
+    if z.dim() != 2 or z.shape[1] != inputs:
+        raise ValueError(
+            f"this decoder takes features [N, {inputs}], got {list(z.shape)}; flatten batch and "
+            f"time first"
+        )

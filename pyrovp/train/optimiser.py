@@ -1,0 +1,89 @@
+r"""The optimiser, and the warm-up of its learning rate.
+
+    lr(step) = start + (lr - start) · step / steps     until step `steps`, then lr
+
+The rate is a function of the step's number and of nothing else, so a run that is continued
+takes each step at the rate that an unbroken one does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pyrovp.train.settings import OptimiserSettings
+
+__all__ = ["Warmup", "adam", "current_rate", "set_rate"]
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A learning rate that rises in a straight line and then stays.
+
+    Args:
+        lr: The rate from step `steps` on.
+        start: The rate of step 0, where there is a warm-up.
+        steps: Length of the way; 0: there is none.
+
+    Raises:
+        ValueError: If a rate is negative or the start lies above the end, or the steps are.
+
+    Reference:
+        Accurate, Large Minibatch SGD (Goyal et al., 2017), Section 2.2,
+        https://arxiv.org/abs/1706.02677; Improved Conditional VRNNs for Video Prediction
+        (Castrejon, Ballas, Courville, 2019), Section 5, for the rates below.
+
+    Example:
+        >>> rate = Warmup(lr=1.6e-4, start=2e-5, steps=1400)
+        >>> [round(1e6 * rate(step), 3) for step in (0, 700, 1400, 10_000)]
+        [20.0, 90.0, 160.0, 160.0]
+    """
+
+    lr: float
+    start: float = 0.0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"a warm-up takes 0 or more steps, got {self.steps}")
+        if self.lr < 0 or self.start < 0:
+            raise ValueError(f"a rate is not negative, got start {self.start} and lr {self.lr}")
+        if self.steps > 0 and self.start > self.lr:
+            raise ValueError(f"a warm-up rises, got start {self.start} and lr {self.lr}")
+
+    def __call__(self, step: int) -> float:
+        """The rate of a step, counted from 0."""
+        if step >= self.steps:
+            return self.lr
+        return self.start + (self.lr - self.start) * step / self.steps
+
+
+def adam(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Adam:
+    """Adam as the settings say.
+
+    The weight decay is Adam's own, a term of the gradient (L2), and not AdamW's.
+    """
+    return torch.optim.Adam(
+        parameters,
+        lr=settings.lr,
+        betas=(settings.betas[0], settings.betas[1]),
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        amsgrad=settings.amsgrad,
+        fused=True,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate of all parameters; one that is a tensor changes in place."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)  # a captured step reads this very tensor
+        else:
+            group["lr"] = rate
+
+
+def current_rate(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate of the first group of parameters."""
+    return float(optimizer.param_groups[0]["lr"])
