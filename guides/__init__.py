@@ -9,4 +9,4 @@ from pyrovp.guides.hvrnn import hvrnn, vrnn
 from pyrovp.guides.svg_lp import svg_lp
 from pyrovp.guides.vta import vta
 
-__all__ = ["cwvae", "dlh", "notmpabs", "rssm", "tald", "vta"]
+__all__ = ["cwvae", "dlh", "hvrnn", "notmpabs", "rssm", "svg_lp", "tald", "vrnn", "vta"]

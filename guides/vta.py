@@ -27,10 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from pyrovp.checks import check_video
-from pyrovp.evidence import encode
 from pyrovp.lazy import Row, Table
 from pyrovp.memo import memo
-from pyrovp.models.vta import VTA
+from pyrovp.models.vta import VTA, Given, VTAState
 from pyrovp.nets.temporal import TemporalConvolutions
 from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.segments import prefix, suffix
@@ -81,7 +80,7 @@ class VTAGuide(nn.Module):
         frames = space.scored(video.shape[1])
         with pyro.plate(PLATE, video.shape[0], dim=-1):
             posterior = _Evidence(self, video, frames, blind)
-            state = memo(space.begin)(video)
+            state: Given | VTAState = memo(space.begin)(video)
             for t in frames:
                 state = space.step(t, state, posterior)
 
@@ -99,7 +98,7 @@ class _Evidence:
     ) -> None:
         space = guide.hierarchy
         self.guide, self.first, self.blind = guide, frames.start, blind
-        x = memo(encode)(space.encoder, video)
+        x = space.features(video)
         self.x = x[:, frames.start : frames.stop]
         self.gates: dict[int, Tensor] = {}
         self.beliefs: list[Row] = []

@@ -25,19 +25,19 @@ gate one frame past the last predicted one, σ = 1. The gate's density is taken 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import pyro
 import torch
 from pyro.distributions import TorchDistribution
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovp.cells import GRU
 from pyrovp.distributions import DiagonalNormal, Held
 from pyrovp.emission import GaussianFrames, LearnedStd
 from pyrovp.evidence import encode
 from pyrovp.gates import Boundary, Counts, SegmentPrior
-from pyrovp.heads import Gaussian, Head
+from pyrovp.heads import Gaussian
 from pyrovp.infer import Exponential
 from pyrovp.lazy import Deferred, Lazy, stack_frames
 from pyrovp.levels import Level
@@ -67,7 +67,7 @@ class VTAState(NamedTuple):
         z, c: Abstract state [..., S] and memory [..., D].
         s, h: Observation state [..., S] and memory [..., D].
         m: Boundary at this frame [..., B].
-        o: This frame's feature [..., F]; None where nobody asks for it.
+        o: This frame's feature [..., F]; None where a guide has drawn the gates.
         counts: Of the segment prior.
         ahead: Boundary at the next frame [..., B].
     """
@@ -108,9 +108,11 @@ class VTA(StateSpace):
         ValueError: If nothing is given or there is no tail, or for levels of another kind.
     """
 
+    encoder: StridedEncoder
+
     def __init__(
         self,
-        levels: Sequence[Level],
+        levels: tuple[Level, Level],
         encoder: StridedEncoder,
         emission: GaussianFrames,
         *,
@@ -123,26 +125,29 @@ class VTA(StateSpace):
                 "VTA starts from 1 or more given frames, and its guide draws a last gate at the "
                 f"first frame of a tail of 1 or more; got given={given}, tail={tail}"
             )
-        self.levels, self.given, self.tail = tuple(levels), given, tail
-        below, above = self.levels
+        self.levels, self.given, self.tail = levels, given, tail
+        below, above = levels
         gate = above.gate
         if not isinstance(gate, Boundary) or below.gate is not None:
             raise ValueError("VTA's level 2 has a Boundary for a gate, and its level 1 has none")
-        features, state, belief = encoder.features, above.state.size, above.memory.size
         self.encoder = encoder
+        features = encoder.features
         self.past = above.memory.cell(features)
-        self.abstract = above.memory.cell(state)
-        self.observation = below.memory.cell(below.state.size, belief)
-        self.prior_abstract = above.state.head(belief)
-        self.prior_observation = below.state.head(below.memory.size)
-        self.parent = Joint((belief, state), below.memory.size)
+        self.abstract = above.memory.cell(above.state.size)
+        self.observation = below.memory.cell(below.state.size, below.memory.size)
+        self.heads = nn.ModuleList(level.state.head(level.memory.size) for level in levels)
+        self.parent = Joint((above.memory.size, above.state.size), below.memory.size)
         self.output = Joint((below.memory.size, below.state.size), features)
         self.gate = gate.build(features)
         self.emission = emission.build((features,))
 
     def begin(self, video: Tensor) -> Given:
         """The memories of a video's frames [B, T, C, H, W]; step t starts from that of t - 1."""
-        return Given(memo(past)(self.past, memo(encode)(self.encoder, video)))
+        return Given(memo(past)(self.past, self.features(video)))
+
+    def features(self, video: Tensor) -> Tensor:
+        """Of all frames, [B, T, C, H, W] -> [B, T, F]; one computation for both programs."""
+        return cast(Tensor, memo(encode)(self.encoder, video))
 
     def takes(self, context: int) -> int:
         """All of a context is given: the memory of the past takes in any number of frames."""
@@ -163,13 +168,12 @@ class VTA(StateSpace):
         if now is state:
             c = memo(update_or_copy)(self.abstract, m, c, now.z)
         q = posterior.abstract(t) if posterior else None
-        belief = _prior(self.prior_abstract, c) if q is None else DiagonalNormal(q)
+        belief = DiagonalNormal(self._prior(2, c) if q is None else q)
         z = pyro.sample(site(STATE, 2, t), Held(belief, now.z, m))
         a = memo(self.parent)(c, z)
         h = memo(reset_or_update)(self.observation, m, now.h, a, now.s, a)
         q = posterior.observation(t, m, a) if posterior else None
-        belief = _prior(self.prior_observation, h) if q is None else DiagonalNormal(q)
-        s = pyro.sample(site(STATE, 1, t), belief)
+        s = pyro.sample(site(STATE, 1, t), DiagonalNormal(self._prior(1, h) if q is None else q))
         counts, o = self.gate.count(now.counts, m), None
         ahead = posterior.boundary(t + 1) if posterior else None
         if ahead is None:
@@ -178,8 +182,8 @@ class VTA(StateSpace):
         return VTAState(z, c, s, h, m, o, counts, ahead)
 
     def emit(self, states: Sequence[VTAState]) -> TorchDistribution:
-        """The distribution of the frames of consecutive states."""
-        features = [self.output(now.h, now.s) if now.o is None else now.o for now in states]
+        """The distribution of the frames of consecutive states that the prior has stepped."""
+        features = [cast(Tensor, state.o) for state in states]
         return self.emission((stack_frames(features),)).frames
 
     def changes(self, t: int, state: VTAState) -> list[Tensor | None]:
@@ -202,11 +206,11 @@ class VTA(StateSpace):
             ahead=m,
         )
 
-
-def _prior(head: Head, memory: Tensor) -> DiagonalNormal:
-    """A prior; a bound computes it for all frames at once."""
-    packed = (*memory.shape[:-1], 2 * head.state.size)
-    return DiagonalNormal(Deferred(head, (memory,), packed))
+    def _prior(self, level: int, memory: Tensor) -> Lazy:
+        """A level's prior; a bound computes it for all frames at once."""
+        head = self.heads[level - 1]
+        packed = self.levels[level - 1].state.packed
+        return Deferred(head, (memory,), (*memory.shape[:-1], *packed))
 
 
 def vta(

@@ -5,44 +5,74 @@ Clocks, mixture gates, recurrent cells and wirings are composed into a `Hierarch
 `pyrovp.models` and `pyrovp.guides`.
 """
 
-from pyrovp.cells import GRU
+from pyrovp.cells import GRU, LSTM, ConvLSTM, FromContext, Learned, NormedConvLSTM, Zeros
 from pyrovp.clocks import Every
-from pyrovp.emission import GaussianFrames, LearnedStd
+from pyrovp.emission import (
+    BernoulliLikelihood,
+    DecodedFrames,
+    GaussianFrames,
+    GaussianLikelihood,
+    LaplaceLikelihood,
+    LearnedStd,
+    SkipFrames,
+    UpwardFrames,
+)
+from pyrovp.evidence import PastFrame
 from pyrovp.gates import Forced, KLComparison, MixtureGate, VaDE
-from pyrovp.heads import Gaussian
+from pyrovp.heads import Gaussian, GaussianMap
 from pyrovp.hierarchy import Hierarchy
-from pyrovp.infer import HierarchyELBO, Linear, Objective
+from pyrovp.infer import Exponential, HierarchyELBO, Linear, Objective
 from pyrovp.levels import Level
 from pyrovp.memo import memo, memoised
-from pyrovp.nets import MLP, DCGANDecoder, DCGANEncoder
-from pyrovp.posteriors import OwnHead, SharedTrunk
+from pyrovp.nets import MLP, DCGANDecoder, DCGANEncoder, ResidualEncoder
+from pyrovp.posteriors import OwnHead, SharedTrunk, Twin
 from pyrovp.programs import Filtering, LatentDynamics
-from pyrovp.wiring import Parent, TopDown
+from pyrovp.state_space import StateSpace
+from pyrovp.wiring import Dense, Parent, TopDown
 
 __all__ = [
-    "GRU",
-    "MLP",
+    "BernoulliLikelihood",
+    "ConvLSTM",
     "DCGANDecoder",
     "DCGANEncoder",
+    "DecodedFrames",
+    "Dense",
     "Every",
+    "Exponential",
     "Filtering",
     "Forced",
+    "FromContext",
+    "GRU",
     "Gaussian",
     "GaussianFrames",
+    "GaussianLikelihood",
+    "GaussianMap",
     "Hierarchy",
     "HierarchyELBO",
     "KLComparison",
+    "LSTM",
+    "LaplaceLikelihood",
     "LatentDynamics",
+    "Learned",
     "LearnedStd",
     "Level",
     "Linear",
+    "MLP",
     "MixtureGate",
+    "NormedConvLSTM",
     "Objective",
     "OwnHead",
     "Parent",
+    "PastFrame",
+    "ResidualEncoder",
     "SharedTrunk",
+    "SkipFrames",
+    "StateSpace",
     "TopDown",
+    "Twin",
+    "UpwardFrames",
     "VaDE",
+    "Zeros",
     "memo",
     "memoised",
 ]

@@ -27,7 +27,7 @@ __all__ = ["Films", "Results", "evaluate"]
 
 @dataclass(frozen=True)
 class Films:
-    """Frames of the first few sequences, for pictures.
+    """Frames of the first few sequences, for pictures; given frames stand for themselves.
 
     Shapes:
         context, reconstruction: [S, Tc, C, H, W]
@@ -47,10 +47,12 @@ class Results:
     Args:
         table: What `pyrovp.metrics.metrics_table` returns: the model and every baseline.
         reconstruction: Means over the context: `psnr` in dB, `ssim`, `sharpness` (over truth's).
+            Frames that the model takes as given do not count; empty where all are.
         kl: By level, KL of the states at each context frame in nats.
         gates: e of each level and frame, 1 = changed or ticked; of the first sample.
         gated: The levels (from 1) that have a gate.
         films: Frames for pictures.
+        given: How many frames of the context the model takes as given.
 
     Shapes:
         kl: {level: [B, Tc]}
@@ -63,19 +65,21 @@ class Results:
     gates: Tensor
     gated: tuple[int, ...]
     films: Films
+    given: int = 0
 
     def summary(self) -> dict[str, Any]:
         """All figures, of what JSON can hold: the content of `metrics.json`."""
         seen = self.table["protocol"]["context"]
         return self.table | {
-            "reconstruction": self.reconstruction,
+            "given": self.given,
+            "reconstruction": self.reconstruction or None,
             "kl_per_sequence": {
                 f"z_{level}": kl.sum(1).mean().item() for level, kl in self.kl.items()
             },
             "change_rate": {
                 f"e_{level}": {
-                    # Frame 0 always changes and says nothing about the gate.
-                    "context": _mean(self.gates[:, level - 1, 1:seen]),
+                    # The first frame always changes and says nothing about the gate.
+                    "context": _mean(self.gates[:, level - 1, self.given + 1 : seen]),
                     "prediction": _mean(self.gates[:, level - 1, seen:]),
                 }
                 for level in self.gated
@@ -85,13 +89,21 @@ class Results:
     def sentences(self) -> list[str]:
         """What the table does not say, in words."""
         figures, summary = self.reconstruction, self.summary()
+        seen = self.table["protocol"]["context"]
+        if not figures:
+            return [f"the model takes all {seen} frames of the context as given", *self._rates()]
+        which = f" (its last {seen - self.given} frames)" if self.given else ""
         lines = [
-            f"context reconstructed at {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}, "
-            f"{figures['sharpness']:.2f} of the truth's sharpness",
+            f"context{which} reconstructed at {figures['psnr']:.2f} dB, SSIM "
+            f"{figures['ssim']:.3f}, {figures['sharpness']:.2f} of the truth's sharpness",
             "KL in the context, nats per sequence: "
             + ", ".join(f"{k} {v:.4g}" for k, v in summary["kl_per_sequence"].items()),
         ]
-        for name, rate in summary["change_rate"].items():
+        return [*lines, *self._rates()]
+
+    def _rates(self) -> list[str]:
+        lines = []
+        for name, rate in self.summary()["change_rate"].items():
             given = "-" if rate["context"] is None else f"{rate['context']:.3f}"
             lines.append(
                 f"level {name.removeprefix('e_')} changes at {given} of the context's frames, "
@@ -159,6 +171,7 @@ class _Part:
     kl: dict[int, Tensor]
     gates: Tensor
     films: Films
+    given: int
 
 
 def _score(
@@ -187,23 +200,28 @@ def _score(
     }
     for name, prediction in baselines(context, horizon, known, seed).items():
         scores[name] = protocol.score(prediction, truth)
+    known_frames, modelled = context[:, : first.given], context[:, first.given :]
     reconstruction = first.reconstruction.clamp(0, 1) if protocol.clip else first.reconstruction
+    reconstructed = {}
+    if modelled.shape[1]:
+        reconstructed = {
+            "psnr": psnr(reconstruction, modelled).cpu(),
+            "ssim": structural_similarity(reconstruction, modelled, protocol.ssim).cpu(),
+            "sharpness": relative_sharpness(reconstruction, modelled).cpu(),
+        }
     kept = slice(0, max(0, films))
     return _Part(
         scores={name: {m: s.cpu() for m, s in row.items()} for name, row in scores.items()},
-        reconstruction={
-            "psnr": psnr(reconstruction, context).cpu(),
-            "ssim": structural_similarity(reconstruction, context, protocol.ssim).cpu(),
-            "sharpness": relative_sharpness(reconstruction, context).cpu(),
-        },
+        reconstruction=reconstructed,
         kl={level: kl.cpu() for level, kl in first.kl.items()},
         gates=first.gates.cpu(),
         films=Films(
             context[kept].cpu(),
             truth[kept].cpu(),
-            first.reconstruction[kept].cpu(),
+            torch.cat((known_frames, first.reconstruction), 1)[kept].cpu(),
             first.prediction[kept].cpu(),
         ),
+        given=first.given,
     )
 
 
@@ -227,6 +245,7 @@ def _join(parts: list[_Part], protocol: Protocol, gated: tuple[int, ...]) -> Res
                 for name in ("context", "truth", "reconstruction", "prediction")
             )
         ),  # fmt: skip
+        given=parts[0].given,
     )
 
 

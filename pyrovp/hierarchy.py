@@ -180,7 +180,7 @@ class Hierarchy(StateSpace):
         return State(tuple(levels), self.emission.initial(batch, like, seen))
 
     def step(self, t: int, state: State, posterior: Posterior | None = None) -> State:
-        """Draws the latents of frame t, and the frame itself where it is fed back.
+        """Draws the latents of frame t, and makes the frame itself where the next one needs it.
 
         Args:
             t: The frame, from `given` on.
@@ -190,7 +190,7 @@ class Hierarchy(StateSpace):
         past = self._look(state)
         now = self.sweep(t, range(len(self.levels)), state.levels, past, posterior)
         state = state._replace(levels=tuple(now))
-        if not self.emission.feeds_back:
+        if not self.looks:
             return state
         emitted = self.emission(self._contexts([state]), state.memory, past)
         mean = emitted.frames.mean.squeeze(-4)
@@ -202,7 +202,7 @@ class Hierarchy(StateSpace):
 
     def emit(self, states: Sequence[State]) -> dist.TorchDistribution:
         """The distribution of the states' frames; those that were fed back are certain."""
-        if self.emission.feeds_back:
+        if self.looks:
             means = [state.mean for state in states if state.mean is not None]
             return dist.Delta(torch.stack(means, -4), event_dim=4)
         return self.emission(self._contexts(states)).frames
@@ -216,9 +216,7 @@ class Hierarchy(StateSpace):
             for level, now in zip(self.levels, state.levels, strict=True)
         ]
 
-    def follow(
-        self, video: Tensor, frames: range
-    ) -> tuple[list[State], dist.TorchDistribution]:
+    def follow(self, video: Tensor, frames: range) -> tuple[list[State], dist.TorchDistribution]:
         """The states of a video's frames and what they emit; see `StateSpace.follow`."""
         states, contexts = walk(self, video, frames)
         past = None
@@ -279,7 +277,9 @@ class Hierarchy(StateSpace):
         if gate is None:
             return old._replace(h=h, e=None)
         cell = self._gate(n)
-        known = tuple(map(pooled, self.parts[n].known(self._read(n, h), old.z), self.parts[n].knows))
+        known = tuple(
+            map(pooled, self.parts[n].known(self._read(n, h), old.z), self.parts[n].knows)
+        )
         g, logit = memo(cell.tick)(old.g, t, known, pooled(old.z, level.state.output))
         if t == self.given:  # nothing to stay with: every level changes
             return old._replace(h=h, g=g, e=None)
@@ -325,7 +325,9 @@ class Hierarchy(StateSpace):
             change = self.parts[n].prior(h, c)
         assert old.belief is not None
         events = self.levels[n].state.event_dim
-        return self._gate(n).infer(*(_vector(b, events) for b in (q, change, old.belief)), logit, open)
+        return self._gate(n).infer(
+            *(_vector(b, events) for b in (q, change, old.belief)), logit, open
+        )
 
     # The top-down sweep
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pyrovp.cells import Memory
 from pyrovp.clocks import Every
-from pyrovp.gates import Gate
 from pyrovp.evidence import PastFrame
+from pyrovp.gates import Gate
 from pyrovp.heads import Latent
 
 __all__ = ["Level"]

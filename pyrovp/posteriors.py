@@ -8,7 +8,6 @@ Twin           q = head([cell(evidence), shown])             a memory of the gui
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-
 from typing import cast
 
 from torch import Tensor, nn
@@ -106,9 +105,7 @@ class Twin(PosteriorHead):
 
 
 class _Twin(nn.Module):
-    def __init__(
-        self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
-    ) -> None:
+    def __init__(self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int) -> None:
         super().__init__()
         self.cell = level.memory.cell(evidence)
         self.start = level.memory.start.build(self.cell.dims, evidence, given)

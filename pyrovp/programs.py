@@ -169,15 +169,17 @@ class Filtering(nn.Module):
         count = len(self.hierarchy.levels)
         if not set(blind) <= set(range(1, count + 1)):
             raise ValueError(f"blind levels {sorted(blind)} are not all within 1 to {count}")
+        frames = self.hierarchy.scored(video.shape[1])
         posterior = _Evidence(self, video, ends, blind)
         with pyro.plate(PLATE, video.shape[0], dim=-1):
-            walk(self.hierarchy, video, self.hierarchy.scored(video.shape[1]), posterior)
+            walk(self.hierarchy, video, frames, posterior)
 
 
 def _check_hierarchy(who: str, given: object, kind: type) -> None:
     if not isinstance(given, kind):
         hint = "; this model has one: model.hierarchy" if hasattr(given, "hierarchy") else ""
-        raise ValueError(f"{who} needs a {kind.__name__}, got a {type(given).__name__}{hint}")
+        needed = "Hierarchy" if kind is Hierarchy else "Hierarchy, or another StateSpace"
+        raise ValueError(f"{who} needs a {needed}, got a {type(given).__name__}{hint}")
 
 
 def _kinds(

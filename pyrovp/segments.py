@@ -35,9 +35,10 @@ def mix(m: Tensor, read: Tensor, copy: Tensor, event_dim: int = 1) -> Tensor:
         read, copy: [..., B, D], or [..., B, C, r, r] with event_dim 3.
         event_dim: Dimensions behind the batch.
     """
-    # Under autocast one of the two may be of lower precision, which lerp refuses.
-    dtype = torch.promote_types(read.dtype, copy.dtype)
-    return torch.lerp(copy.to(dtype), read.to(dtype), over(m, event_dim).to(dtype))
+    m = over(m, event_dim)
+    if read.dtype != copy.dtype:  # under autocast; lerp refuses that
+        return m * read + (1 - m) * copy
+    return torch.lerp(copy, read, m)
 
 
 def update_or_copy(cell: Cell, m: Tensor, memory: Tensor, *inputs: Tensor) -> Tensor:

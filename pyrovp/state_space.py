@@ -92,9 +92,7 @@ class StateSpace(nn.Module, abc.ABC):
             )
         return frames
 
-    def follow(
-        self, video: Tensor, frames: range
-    ) -> tuple[list[Any], dist.TorchDistribution]:
+    def follow(self, video: Tensor, frames: range) -> tuple[list[Any], dist.TorchDistribution]:
         """The states of a video's frames, each after the true one before, and what they emit.
 
         Args:

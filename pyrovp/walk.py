@@ -73,9 +73,7 @@ def walk(
                 columns[n] = _level_by_level(hierarchy, n, frames, start, past, columns, posterior)
         else:
             block = sorted(members)
-            columns |= _frame_by_frame(
-                hierarchy, block, frames, start, past, columns, posterior
-            )
+            columns |= _frame_by_frame(hierarchy, block, frames, start, past, columns, posterior)
     states = [
         start._replace(levels=tuple(columns[n].states[i] for n in range(len(columns))))
         for i in range(len(frames))
@@ -152,7 +150,8 @@ def _level_by_level(
     # The memories between are nobody's business: an empty one would be refused by a cell.
     memories = [memory.new_empty(0)] * (len(frames) - 1) + [memory]
     states = [
-        LevelState(z=z_t, h=h_t, c=row) for z_t, h_t, row in zip(drawn, memories, rows, strict=True)
+        LevelState(z=z_t, h=h_t, c=row)
+        for z_t, h_t, row in zip(drawn, memories, rows, strict=True)
     ]
     return _Column(states, contexts)
 

@@ -32,9 +32,10 @@ class Gates(NamedTuple):
     """The gates of clips, inferred from all their frames.
 
     Args:
-        e: 1 = the level changed (ungated levels: ticked), [B, L, T]; frame 0 always changes.
+        e: 1 = the level changed (ungated levels: ticked), [B, L, T]; the first modelled frame
+            always changes, and frames that are given, or only lead the guide, do not.
         probability: p(e = 1) of the prior before the frame was seen, nan where it has none
-            (frame 0, ungated levels); [B, L, T].
+            (the first modelled frame, ungated levels); [B, L, T].
     """
 
     e: Tensor
@@ -52,17 +53,26 @@ def infer_gates(model: LatentDynamics, guide: Filtering, video: Tensor) -> Gates
     with memoised():
         q = poutine.trace(guide).get_trace(video)
         p = poutine.trace(poutine.replay(model, trace=q)).get_trace(video)
-    levels, (batch, length) = model.hierarchy.levels, video.shape[:2]
-    ticks = torch.tensor([[level.clock.ticks(t) for t in range(length)] for level in levels])
-    e = ticks.to(video).expand(batch, -1, -1).clone()
+    (batch, length), levels = video.shape[:2], model.hierarchy.levels
+    frames = model.scored(length)
+    e = video.new_zeros(batch, len(levels), length)
+    for n, level in enumerate(levels):
+        for t in frames:
+            e[:, n, t] = float(level.clock.ticks(t - frames.start))
     probability = torch.full_like(e, torch.nan)
     for name, node in p.nodes.items():
         where = sites.parse(name)
-        if where is not None and where.kind == sites.GATE:
-            e[:, where.level - 1, where.t] = node["value"]
+        if where is None or where.t not in frames:
+            continue
+        at = (slice(None), where.level - 1, where.t)
+        if where.kind == sites.GATE:
+            e[at] = node["value"]
             logit = getattr(node["fn"], "raw", None)
             if logit is not None:
-                probability[:, where.level - 1, where.t] = force(logit).sigmoid()
+                probability[at] = force(logit).sigmoid()
+        elif where.kind == sites.LOGIT_GATE:
+            e[at] = (node["value"] > 0).to(e.dtype)
+            probability[at] = node["fn"].logits.sigmoid()
     return Gates(e, probability)
 
 

@@ -84,9 +84,10 @@ class LSTMCell(VectorCell):
         return memory.narrow(-1, (self.layers - 1) * self.size, self.size)
 
     def _at_once(self, inputs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        weights = list(self._weights())
+        weights: list[Tensor] = list(self._weights())
         for inward, recurrent in zip(self.inward_above, self.recurrent_above, strict=True):
-            weights += [inward.weight, recurrent.weight, inward.bias, recurrent.bias]
+            for pair in zip(inward.parameters(), recurrent.parameters(), strict=True):
+                weights += pair  # both weights, then both biases
         h, c = memory.unflatten(-1, (2, self.layers, self.size)).permute(1, 2, 0, 3).unbind()
         # lstm(input, (h, c), weights, biases, layers, dropout, training, bidirectional,
         # batch_first)

@@ -75,5 +75,7 @@ class BernoulliFrames(Frames):
         Args:
             value: Pixels in [0, 1].
         """
-        unlikely = F.softplus(self.logits, threshold=_LINEAR)
-        return torch.addcmul(unlikely, self.logits, value, value=-1).sum(PIXELS).neg()
+        # Under autocast logits come in half precision, in which softplus would be taken.
+        logits = self.logits.to(torch.promote_types(self.logits.dtype, value.dtype))
+        unlikely = F.softplus(logits, threshold=_LINEAR)
+        return torch.addcmul(unlikely, logits, value, value=-1).sum(PIXELS).neg()

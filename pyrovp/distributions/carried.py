@@ -62,7 +62,9 @@ class Carried(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0, [...]."""
-        return value.new_zeros(torch.broadcast_shapes(value.shape[: -self.event_dim], self._batch_shape))
+        return value.new_zeros(
+            torch.broadcast_shapes(value.shape[: -self.event_dim], self._batch_shape)
+        )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Carried":
         """The same value for a larger batch."""

@@ -40,7 +40,7 @@ class SkipFrames(Emission):
         memory: Describes the predictor.
 
     Raises:
-        ValueError: For fewer than one frame with maps.
+        ValueError: For fewer than one frame with maps, or a memory that is a map.
     """
 
     decoder: Callable[[], SkipDecoder]
@@ -52,6 +52,10 @@ class SkipFrames(Emission):
         if self.context < 1:
             raise ValueError(
                 f"the decoder reads the maps of at least one frame, got context={self.context}"
+            )
+        if self.memory.resolution is not None:
+            raise ValueError(
+                f"the predictor's memory is a vector, such as LSTM(256), got {self.memory}"
             )
 
     def build(
@@ -105,8 +109,13 @@ class _Predicted(FrameModel):
         self.likelihood = emission.likelihood.build()
 
     def initial(self, batch: int, like: Tensor, given: Features | None) -> _Going:
-        seen = given[1].flatten(-3) if isinstance(given, dict) else None
-        return _Going(self.start(seen, batch, like), self.given - 1, None)
+        seen, frozen = None, None
+        if isinstance(given, dict):
+            seen = given[1].flatten(-3)
+            if self.given > self.context:  # the last maps it may read are those of a given frame
+                maps = {r: given[r][:, self.context - 1] for r in self.decoder.skips}
+                frozen = self.decoder.shares(maps)
+        return _Going(self.start(seen, batch, like), self.given - 1, frozen)
 
     def forward(
         self, contexts: Context, memory: Any = (), past: Features | None = None

@@ -7,7 +7,7 @@ boundary at t + 1 are
     -c     where n_t >= number, and not so
     as predicted elsewhere
 
-and c = 2 log(p / (1 - p)): near certainty, yet finite, so that a posterior may disagree at a price.
+and c = 2 log(p / (1 - p)), near certainty; a posterior may disagree, at a price.
 
 Reference:
     Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019), Section 2.2 and Appendix,

@@ -92,6 +92,13 @@ class HierarchyELBO(ELBO):
         **kwargs: Any,
     ) -> Bound:
         """Runs guide and model once (all particles of them) and returns the bound's parts."""
+        # One table for all particles: what depends on frames only is the same for each.
+        with memoised(self.memo):
+            return self._bound(model, guide, *args, **kwargs)
+
+    def _bound(
+        self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Bound:
         if self.vectorize_particles and self.num_particles > 1:
             one = self._one(
                 self._vectorized_num_particles(model),
@@ -134,10 +141,8 @@ class HierarchyELBO(ELBO):
     def _get_trace(
         self, model: Callable[..., Any], guide: Callable[..., Any], args: Any, kwargs: Any
     ) -> tuple[Trace, Trace]:
-        with memoised(self.memo):
-            q = poutine.trace(guide).get_trace(*args, **kwargs)
-            p = poutine.trace(poutine.replay(model, trace=q)).get_trace(*args, **kwargs)
-        return p, q
+        q = poutine.trace(guide).get_trace(*args, **kwargs)
+        return poutine.trace(poutine.replay(model, trace=q)).get_trace(*args, **kwargs), q
 
     def _one(
         self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any

@@ -12,12 +12,12 @@ statistics move once per step, in the order of time:
 In evaluation the running statistics stand for both, and steps play no part.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Normed", "Statistics", "StepBatchNorm2d"]
+__all__ = ["Statistics", "StepBatchNorm2d"]
 
 Statistics = Literal["each", "pooled"]
 
@@ -74,36 +74,3 @@ class StepBatchNorm2d(nn.BatchNorm2d):
     def extra_repr(self) -> str:
         """The layer's arguments, for printing."""
         return f"{super().extra_repr()}, statistics={self.statistics!r}"
-
-
-class Normed(nn.Module):
-    """A layer, its BatchNorm and an activation.
-
-    Args:
-        layer: To maps of so many channels.
-        channels: Of the layer's output.
-        activation: After the norm, by default LeakyReLU of slope 0.2.
-        statistics: Of the norm.
-
-    Shapes:
-        inputs: those of the layer, time in front
-        returns: [T B, channels, H, W]
-    """
-
-    def __init__(
-        self,
-        layer: nn.Module,
-        channels: int,
-        activation: nn.Module | None = None,
-        statistics: Statistics = "each",
-    ) -> None:
-        super().__init__()
-        self.layer = layer
-        self.norm = StepBatchNorm2d(channels, statistics)
-        # In place: a norm's gradient needs its input, not its output.
-        self.activation = nn.LeakyReLU(0.2, inplace=True) if activation is None else activation
-
-    def forward(self, *inputs: Any, steps: int = 1) -> Tensor:
-        """The activations at so many time steps."""
-        y: Tensor = self.activation(self.norm(self.layer(*inputs), steps))
-        return y

@@ -18,11 +18,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from pyrovp.nets.batch_norm import Normed, Statistics
+from pyrovp.nets.batch_norm import Statistics
 from pyrovp.nets.checks import check_count, check_frames, check_output, halvings, scaled
 from pyrovp.nets.convolution import channels_last
+from pyrovp.nets.normed import Normed
 from pyrovp.nets.skip_decoder import SkipDecoder
-from pyrovp.nets.skips import SkipLayer, SkipTransposedConv2d
+from pyrovp.nets.skips import SkipTransposedConv2d
 from pyrovp.nets.whole_map import MapToPixel, PixelToMap
 
 __all__ = ["SkipDCGANDecoder", "SkipDCGANEncoder", "stage_channels"]
@@ -167,11 +168,6 @@ class SkipDCGANDecoder(SkipDecoder):
         self.image = SkipTransposedConv2d(sizes[-1], sizes[-1], channels)
         self.output = nn.Sigmoid() if output is None else output
         self.to(memory_format=torch.channels_last)
-
-    def joints(self) -> dict[int, SkipLayer]:
-        """The layers that read a skip, by its resolution."""
-        layers = [*(stage.layer for stage in self.stages), self.image]
-        return dict(zip(self.skips, layers, strict=True))
 
     def decode(self, d: Tensor, shares: Mapping[int, Tensor], which: Sequence[int]) -> Tensor:
         """The frames, from what `shares` made of the skips."""

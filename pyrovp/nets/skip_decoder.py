@@ -18,6 +18,8 @@ class SkipDecoder(nn.Module, abc.ABC):
     convolved once, whatever number of steps use them; a loop that calls the decoder step by step
     with the same skips keeps `shares(skips)` and calls `decode`.
 
+    A decoder makes its layers that read a skip in the order of `skips`.
+
     Args:
         inputs: Size g of a vector.
         skips: Channels of the maps that it reads, by resolution.
@@ -38,12 +40,13 @@ class SkipDecoder(nn.Module, abc.ABC):
         self.skips = dict(skips)
 
     @abc.abstractmethod
-    def joints(self) -> dict[int, SkipLayer]:
-        """The layers that read a skip, by its resolution."""
-
-    @abc.abstractmethod
     def decode(self, d: Tensor, shares: Mapping[int, Tensor], which: Sequence[int]) -> Tensor:
         """The frames, from what `shares` made of the skips."""
+
+    def joints(self) -> dict[int, SkipLayer]:
+        """The layers that read a skip, by its resolution."""
+        layers = [layer for layer in self.modules() if isinstance(layer, SkipLayer)]
+        return dict(zip(self.skips, layers, strict=True))
 
     def shares(self, skips: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """What the skips add to the layers that read them, by the skips' resolution.

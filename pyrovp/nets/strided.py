@@ -13,9 +13,9 @@ over all frames of a call, whatever their time.
 import torch
 from torch import Tensor, nn
 
-from pyrovp.nets.batch_norm import Normed
 from pyrovp.nets.checks import check_count, check_frames, check_output, check_vectors, halvings
 from pyrovp.nets.convolution import channels_last
+from pyrovp.nets.normed import Normed
 from pyrovp.nets.tiles import TiledTransposedConv2d
 from pyrovp.nets.whole_map import MapToPixel, PixelToMap
 

@@ -56,9 +56,9 @@ class TiledTransposedConv2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """The transposed convolution; `output_size` is not needed without output padding."""
-        (stride, _), (padding, _) = self.stride, self.padding
+        padding = self.padding[0]
         assert isinstance(padding, int)
-        return tiled_transposed_conv2d(x, self.weight, self.bias, stride, padding)
+        return tiled_transposed_conv2d(x, self.weight, self.bias, self.stride[0], padding)
 
 
 def tiled_transposed_conv2d(

@@ -21,12 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyrovp.nets.batch_norm import Normed, Statistics
+from pyrovp.nets.batch_norm import Statistics
 from pyrovp.nets.checks import check_count, check_frames, check_output
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.dcgan_skips import stage_channels
+from pyrovp.nets.normed import Normed, NormedChain
 from pyrovp.nets.skip_decoder import SkipDecoder
-from pyrovp.nets.skips import SkipLayer, SkipUpConv2d
+from pyrovp.nets.skips import SkipUpConv2d
 from pyrovp.nets.tiles import TiledTransposedConv2d
 from pyrovp.nets.whole_map import MapToPixel, PixelToMap
 
@@ -89,11 +90,11 @@ class VGGEncoder(nn.Module):
         self.resolution = resolution
         self.features = {resolution >> i: size for i, size in enumerate(sizes)} | {1: features}
         self.groups = nn.ModuleList(
-            _group([a, *[b] * n], statistics)
+            NormedChain(*_convolutions([a, *[b] * n], statistics))
             for a, b, n in zip([channels, *sizes], sizes, group_sizes(len(sizes)), strict=False)
         )
         last = MapToPixel(sizes[-1], features, side=4)
-        self.groups.append(nn.ModuleList([Normed(last, features, nn.Tanh(), statistics)]))
+        self.groups.append(Normed(last, features, nn.Tanh(), statistics))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, frames: Tensor, steps: int = 1) -> dict[int, Tensor]:
@@ -102,9 +103,7 @@ class VGGEncoder(nn.Module):
         x, features = channels_last(frames), {}
         for r, group in zip(self.features, self.groups, strict=True):
             x = x if r == self.resolution else F.max_pool2d(x, 2)
-            for layer in group:
-                x = layer(x, steps=steps)
-            features[r] = x
+            x = features[r] = group(x, steps=steps)
         return features
 
 
@@ -160,28 +159,25 @@ class VGGDecoder(SkipDecoder):
         for i, (a, n) in enumerate(zip(sizes, group_sizes(len(sizes))[::-1], strict=True)):
             joint = Normed(SkipUpConv2d(a, a, a), a, statistics=statistics)
             chain = [*[a] * (n - 1), *sizes[i + 1 : i + 2]]
-            self.groups.append(nn.ModuleList([joint, *_group(chain, statistics)]))
+            self.groups.append(NormedChain(joint, *_convolutions(chain, statistics)))
         self.image = TiledTransposedConv2d(sizes[-1], channels, kernel=3, padding=1)
         self.output = nn.Sigmoid() if output is None else output
         self.to(memory_format=torch.channels_last)
-
-    def joints(self) -> dict[int, SkipLayer]:
-        """The layers that read a skip, by its resolution."""
-        return {r: group[0].layer for r, group in zip(self.skips, self.groups, strict=True)}
+        for layer in self.joints().values():
+            # Their taps are summed before each use, and so lie side by side.
+            layer.to(memory_format=torch.contiguous_format)
 
     def decode(self, d: Tensor, shares: Mapping[int, Tensor], which: Sequence[int]) -> Tensor:
         """The frames, from what `shares` made of the skips."""
         x = self.first(d, steps=len(which))
-        for r, (joint, *rest) in zip(self.skips, self.groups, strict=True):
-            x = joint(x, shares[r], which, steps=len(which))
-            for layer in rest:
-                x = layer(x, steps=len(which))
+        for r, group in zip(self.skips, self.groups, strict=True):
+            x = group(x, shares[r], which, steps=len(which))
         return self.output(self.image(x))
 
 
-def _group(chain: Sequence[int], statistics: Statistics) -> nn.ModuleList:
+def _convolutions(chain: Sequence[int], statistics: Statistics) -> list[Normed]:
     """3x3 convolutions from each number of channels to the next."""
-    return nn.ModuleList(
+    return [
         Normed(nn.Conv2d(a, b, 3, padding=1), b, statistics=statistics)
         for a, b in zip(chain, chain[1:], strict=False)
-    )
+    ]

@@ -47,8 +47,8 @@ class Chunk(NamedTuple):
 class Rollout(NamedTuple):
     """A context and its continuation.
 
-    A model that starts from given frames (`given`) models the frames after them: G of the context's
-    Tc are only looked at.
+    A model that starts from given frames models the frames after them: G of the context's Tc are
+    only looked at.
 
     Args:
         reconstruction: Decoded context [B, Tc - G, C, H, W].
@@ -102,7 +102,8 @@ def stream(
 ) -> Iterator[Chunk]:
     """Yields a context's reconstruction (first chunk) and its continuation (the others).
 
-    The first chunk starts after the frames that the model takes as given; it may be empty. A tick whose evidence window is not wholly inside the context follows its prior.
+    The first chunk starts after the frames that the model takes as given; it may be empty. A tick
+    whose evidence window is not wholly inside the context follows its prior.
 
     Args:
         model, guide: The two programs.

@@ -6,6 +6,7 @@ Everything that a user may have got wrong is refused while building, before any 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,17 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from pyrovp.analysis import Gates, infer_gates, report
+from pyrovp.analysis import Gates, channel_report, infer_channels, infer_gates, report
 from pyrovp.data import KeyedVideos, batches
 from pyrovp.describe import count_parameters, describe, unseen_levels
-from pyrovp.draw import curves_png, levels_png, predictions_gif, predictions_png, training_png
+from pyrovp.draw import (
+    channels_png,
+    curves_png,
+    levels_png,
+    predictions_gif,
+    predictions_png,
+    training_png,
+)
 from pyrovp.evaluate import Results, evaluate
 from pyrovp.metrics import Protocol, render, ssim_preset
 from pyrovp.train.build import brief, choose_device, device_name, make, make_guide
@@ -101,7 +109,7 @@ class Experiment:
                 f"to the data set, or set data.channels where it has that key"
             )
         try:
-            with undisturbed(), torch.no_grad():
+            with self._looking():  # one clip has no batch statistics
                 self.objective(self.training[0]["video"][None].to(self.device))
         except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             text = str(error).partition("\nTrace Shapes:")[0]  # Pyro's table of sites follows
@@ -197,8 +205,9 @@ class Experiment:
 
     def _report(self, results: Results, step: int, say: Callable[[str], None]) -> None:
         """Writes figures and pictures and prints the table."""
-        events = self._events(results.gated)
-        self.directory.write_json("metrics.json", self._facts(step) | results.summary() | events)
+        events, channels = self._events(results.gated), self._channels()
+        inside = {**events, "channels": channel_report(channels)}
+        self.directory.write_json("metrics.json", self._facts(step) | results.summary() | inside)
         films = vars(results.films)
         pictures: dict[str, Callable[[Path], None]] = {
             "predictions.png": lambda path: predictions_png(path, **films),
@@ -207,12 +216,17 @@ class Experiment:
             "levels.png": lambda path: levels_png(
                 path, results.kl, results.gates if results.gated else None
             ),
+            "channels.png": lambda path: channels_png(path, channels),
         }
         if rows := read_rows(self.directory.path / "metrics.jsonl"):
             pictures["training.png"] = lambda path: training_png(path, rows)
         for name, draw in pictures.items():
             draw(self.directory.path / name)
-        sentences = [*results.sentences(), *_event_sentences(events)]
+        sentences = [
+            *results.sentences(),
+            *_event_sentences(events),
+            *_channel_sentences(inside["channels"]),
+        ]
         say("\n".join(["", render(results.table), *sentences, "", "pictures:"]))
         say("\n".join(f"  {self.directory.path / name}" for name in pictures))
 
@@ -220,15 +234,34 @@ class Experiment:
         """Gates against the true changes, where the data set knows them and a level has one."""
         if not gated or "change" not in self.testing[0]["states"]:
             return {}
-        with undisturbed(), torch.no_grad():
-            seed_noise(self.settings.seed, 0, self.device)
-            parts, changes = [], []
+        parts, changes = [], []
+        with self._looking():
             for batch in batches(self.testing, self.settings.train.batch):
                 video = batch["video"].to(self.device)
                 parts.append(infer_gates(self.model, self.guide, video))
                 changes.append(batch["states"]["change"])
         gates = Gates(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
         return {"events": report(gates, torch.cat(changes))}
+
+    def _channels(self) -> dict[int, Tensor]:
+        """KL per latent channel of each level, over the test clips."""
+        with self._looking():
+            parts = [
+                infer_channels(self.model, self.guide, video.to(self.device))
+                for video in Videos(self.testing, self.settings.train.batch)
+            ]
+        return {level: torch.cat([part[level] for part in parts]) for level in parts[0]}
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Without a trace: no gradient, noise by seed, and the networks as they predict."""
+        self.objective.eval()
+        try:
+            with undisturbed(), torch.no_grad():
+                seed_noise(self.settings.seed, 0, self.device)
+                yield
+        finally:
+            self.objective.train()
 
     def _facts(self, step: int) -> dict[str, Any]:
         """What the figures belong to."""
@@ -265,6 +298,16 @@ def _event_sentences(events: dict[str, Any]) -> list[str]:
                 f"{_figure(gate['predicted_where_static'])} where it stayed"
             )
     return lines
+
+
+def _channel_sentences(report: dict[str, Any]) -> list[str]:
+    """The channel report in words."""
+    found = ", ".join(
+        f"{name} {level['active']} of {level['channels']}"
+        for name, level in report.items()
+        if name.startswith("z_")
+    )
+    return [f"active channels (above {report['active_above']} nats a unit): {found}"]
 
 
 def _figure(value: float | None) -> str:

@@ -46,7 +46,7 @@ LATER: dict[str, Any] = {
 
 _FILES = (
     "done.json", "metrics.json", "metrics.jsonl", "config.yaml", "predictions.gif",
-    "predictions.png", "curves.png", "levels.png", "training.png",
+    "predictions.png", "curves.png", "levels.png", "channels.png", "training.png",
 )  # fmt: skip
 _FOLDERS = ("checkpoint", "tensorboard")
 

@@ -120,6 +120,16 @@ def test_a_draw_has_pixel_noise() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_map_in_half_precision_is_scored_in_the_videos(kind: str) -> None:
+    """As decoders under autocast leave it; 1e-6 is rounding in float32, bfloat16's is 4e-3."""
+    location, video = randn(2, *SHAPE).bfloat16(), torch.rand(2, *SHAPE)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        score = KINDS[kind](location).log_prob(video)
+    assert score.dtype is torch.float32
+    close(score, KINDS[kind](location.float()).log_prob(video), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_log_prob_of_long_videos_keeps_float32_precision(kind: str) -> None:
     """Half a million terms summed; torch's sum is pairwise, so 1e-6 is relative rounding."""
     location, video = torch.zeros(1, 128, 1, 64, 64), torch.rand(1, 128, 1, 64, 64)

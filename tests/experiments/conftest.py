@@ -25,7 +25,8 @@ def command(
         if not pictures:  # drawing takes longer than all the rest
             for name in ("predictions_png", "predictions_gif", "curves_png", "levels_png"):
                 monkeypatch.setattr(experiment, name, lambda path, *_, **__: path.touch())
-            monkeypatch.setattr(experiment, "training_png", lambda path, *_: path.touch())
+            for name in ("training_png", "channels_png"):
+                monkeypatch.setattr(experiment, name, lambda path, *_: path.touch())
         folder = tmp_path / "runs" if out is None else out
         chosen = {a.lstrip("+").split("=")[0]: a.split("=")[1] for a in arguments if "=" in a}
         given = {a.split("=")[0] for a in arguments}

@@ -1,4 +1,4 @@
-"""The boundary gate: torch's density, a hard value with a soft gradient, a temperature that falls."""
+"""The boundary gate: torch's density, a hard value with a soft gradient, a falling temperature."""
 
 from typing import Any
 

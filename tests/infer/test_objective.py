@@ -10,7 +10,6 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
 
 from pyrovp.distributions import DiagonalNormal, IsotropicFrames
-from pyrovp.evidence import encode
 from pyrovp.infer import Exponential, HierarchyELBO, Linear, Objective
 from pyrovp.memo import memo
 from tests.oracles.tiny import close
@@ -73,11 +72,15 @@ class Sketch(nn.Module):
 
     def forward(self, video: Tensor) -> None:
         """p(z_t) = N(f(x_{t-1}), 1), p(x_t) = N(decoder(z_t), σ²)."""
-        past = memo(encode)(self.encoder, video)
+        past = memo(self.look)(video)
         with pyro.plate("sequences", len(video), dim=-1):
             drawn = [self.draw(t, past[:, t - 1]) for t in self.scored(video.shape[1])]
             frames = self.decoder(torch.stack(drawn, -2)).unflatten(-1, (3, 2, 2))
             pyro.sample("frames", IsotropicFrames(frames, self.std), obs=video[:, self.given :])
+
+    def look(self, video: Tensor) -> Tensor:
+        """f(x_t) of all frames."""
+        return self.encoder(video.flatten(0, 1)).unflatten(0, video.shape[:2])
 
     def draw(self, t: int, mean: Tensor) -> Tensor:
         """z_t."""
@@ -93,7 +96,7 @@ class Sight(nn.Module):
 
     def forward(self, video: Tensor) -> None:
         """Draws z of the scored frames."""
-        features = memo(encode)(self.model.encoder, video)
+        features = memo(self.model.look)(video)
         with pyro.plate("sequences", len(video), dim=-1):
             for t in self.model.scored(video.shape[1]):
                 self.model.draw(t, features[:, t])
@@ -126,7 +129,7 @@ def test_per_pixel_is_svgs_loss() -> None:
     found = mine(VIDEO)
     model: Any = mine.model
     torch.manual_seed(0)
-    features = encode(model.encoder, VIDEO)
+    features = model.look(VIDEO)
     kl = 0.5 * (features[:, 1:] - features[:, :-1]).square().sum((1, 2))
     z = torch.stack([f + torch.randn_like(f) for f in features[:, 1:].unbind(1)], 1)
     errors = model.decoder(z).unflatten(-1, (3, 2, 2)) - VIDEO[:, 1:]

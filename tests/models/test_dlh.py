@@ -217,7 +217,8 @@ def assert_same_frames(system: System, video: Tensor, out: dict[str, Any]) -> No
     change = over("z", lambda node: change_prior(node["fn"]), p)
     close(change, torch.cat([out["change_mean"], out["change_std"]], -1))
     states = walk(system.model, system.watched.guide_trace, B, frames)
-    close(torch.stack([torch.stack([level.h for level in s.levels], 1) for s in states], 1), out["d"])
+    memories = [torch.stack([level.h for level in s.levels], 1) for s in states]
+    close(torch.stack(memories, 1), out["d"])
     context = [torch.stack([level.c[0] for level in state.levels], 1) for state in states]
     close(torch.stack(context, 1), out["c"][:, :, :-1])
     close(p["frames"]["fn"].mean, out["frames"])

@@ -23,7 +23,7 @@ from pyrovp.predict import Jumpy, LikelyGates, open_loop
 from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.segments import past
 from pyrovp.sites import FRAMES, STATE, parse, site
-from tests.models.evaluate import Watched, drawn_noise
+from tests.models.evaluate import Watched
 from tests.models.weights import randomise
 from tests.models.weights_vta import vta_buffers, vta_weights
 from tests.oracles import vta as oracle
@@ -158,8 +158,8 @@ def test_equals_the_oracle(segments: SegmentPrior | None, training: bool) -> Non
             bases = [fn.base if isinstance(fn, Held) else fn for fn in fns]
             close(torch.stack([base.mean for base in bases], 1), belief.mean)
             close(torch.stack([base.stddev for base in bases], 1), belief.std)
-        close(over(lambda t, n=n: q[site(STATE, n, t)]["value"], times), out[name])
-        close(over(lambda t, n=n: kls["z", n][t], times), out[f"kl_{name}"])
+        close(torch.stack([q[site(STATE, n, t)]["value"] for t in times], 1), out[name])
+        close(torch.stack([kls["z", n][t] for t in times], 1), out[f"kl_{name}"])
     close(over(lambda t: q[f"elogit_2_{t}"]["value"], after), out["y"])
     close(over(lambda t: q[f"elogit_2_{t}"]["fn"].logits, after), out["posterior_logits"])
     close(over(lambda t: p[f"elogit_2_{t}"]["fn"].logits, after), out["prior_logits"])
@@ -349,11 +349,9 @@ def always(system: System) -> tuple[Callable[..., None], Callable[..., None]]:
                     cell.step(zero, x[:, t]) for cell in (guide.suffix, guide.prefix)
                 )
                 q = guide.abstract(memories[:, t - 1], suffix) if infer else None
-                z = draw(2, t, space.prior_abstract(c) if q is None else q)
+                z = draw(2, t, space.heads[1](c) if q is None else q)
                 a = space.parent(c, z)
-                s = draw(
-                    1, t, guide.observation(a, prefix) if infer else space.prior_observation(a)
-                )
+                s = draw(1, t, guide.observation(a, prefix) if infer else space.heads[0](a))
                 outputs.append(space.output(a, s))
             if not infer:
                 emit(space, outputs, video)
@@ -372,13 +370,11 @@ def never(system: System) -> tuple[Callable[..., None], Callable[..., None]]:
         for t in reversed(range(G, G + T)):
             suffix = guide.suffix.step(suffix, x[:, t])
         with pyro.plate(PLATE, B, dim=-1):
-            z = draw(2, G, guide.abstract(c, suffix) if infer else space.prior_abstract(c))
+            z = draw(2, G, guide.abstract(c, suffix) if infer else space.heads[1](c))
             h = a = space.parent(c, z)
             for t in range(G, G + T):
                 prefix = guide.prefix.step(prefix, x[:, t])
-                s = draw(
-                    1, t, guide.observation(a, prefix) if infer else space.prior_observation(h)
-                )
+                s = draw(1, t, guide.observation(a, prefix) if infer else space.heads[0](h))
                 outputs.append(space.output(h, s))
                 h = space.observation.step(h, s, a)
             if not infer:
@@ -406,7 +402,7 @@ def test_certain_gates_make_the_limiting_models(
     """
     system, video = build(segments=None), clip()
     system.objective.eval()
-    layers = (system.space.gate.prior, system.guide.boundary.output)
+    layers: list[Any] = [system.space.gate.prior, system.guide.boundary.output]
     with torch.no_grad():
         for layer in layers:
             layer.weight.zero_()

@@ -33,8 +33,8 @@ def vta_weights(space: Any, guide: Any, of: Of = lambda p: p) -> dict[str, Tenso
             *_gru("observed_cell", space.observation, of),
             *_layer("abstract_feature", space.parent, of),
             *_layer("observed_feature", space.output, of),
-            *_head("prior_z", space.prior_abstract, of),
-            *_head("prior_s", space.prior_observation, of),
+            *_head("prior_z", space.heads[1], of),
+            *_head("prior_s", space.heads[0], of),
             *_head("posterior_z", guide.abstract, of),
             *_head("posterior_s", guide.observation, of, turned=True),
         ]

@@ -22,9 +22,9 @@ def layers(network: nn.Module) -> list[nn.Module]:
 
 def match(network: nn.Module, stack: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """Gives the network the stack's state; their parameters and buffers in pairs."""
-    pairs = []
+    pairs: list[tuple[Tensor, Tensor]] = []
     for ours, theirs in zip(layers(network), layers(stack), strict=True):
-        mine = dict(ours.named_parameters(recurse=False))
+        mine: dict[str, Tensor] = dict(ours.named_parameters(recurse=False))
         mine |= {k: v for k, v in ours.named_buffers(recurse=False) if k != "spread"}
         state = {**dict(theirs.named_parameters()), **dict(theirs.named_buffers())}
         assert mine.keys() == state.keys()

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyrovp.nets.batch_norm import Normed, StepBatchNorm2d
+from pyrovp.nets.batch_norm import StepBatchNorm2d
+from pyrovp.nets.normed import Normed, NormedChain
 from tests.nets.stacks import assert_close, assert_same, match, perturb
 
 __all__: list[str] = []
@@ -18,13 +19,17 @@ def test_two_steps_by_hand() -> None:
     expected = [-scale[0], scale[0], -scale[1], scale[1]]
     assert_close(y, torch.tensor(expected, dtype=torch.float64))
     # Means 1 and 12, unbiased variances 2 and 8, momentum 0.1.
+    assert norm.running_mean is not None and norm.running_var is not None
     assert_close(norm.running_mean, torch.tensor([0.9 * 0.1 + 0.1 * 12], dtype=torch.float64))
     variance = 0.9 * (0.9 + 0.2) + 0.8
     assert_close(norm.running_var, torch.tensor([variance], dtype=torch.float64))
     assert norm.num_batches_tracked == 2
 
 
-def both(channels: int, statistics: str) -> tuple[StepBatchNorm2d, nn.BatchNorm2d, list]:
+Pairs = list[tuple[Tensor, Tensor]]
+
+
+def both(channels: int, statistics: str) -> tuple[StepBatchNorm2d, nn.BatchNorm2d, Pairs]:
     norm = StepBatchNorm2d(channels, statistics).double()  # type: ignore[arg-type]
     stock = nn.BatchNorm2d(channels).double()
     perturb(stock)
@@ -73,6 +78,13 @@ def test_a_normed_layer_is_its_three_parts() -> None:
         return torch.where(y > 0, y, 0.2 * y)
 
     assert_close(layer(x, steps=2), torch.cat([parts(x[:3]), parts(x[3:])]))
+
+
+def test_a_chain_is_its_layers() -> None:
+    layers = [Normed(nn.Conv2d(a, b, 3, padding=1), b).double() for a, b in ((3, 4), (4, 2))]
+    x = torch.randn(6, 3, 4, 4, dtype=torch.float64)
+    expected = layers[1](layers[0](x, steps=2), steps=2)
+    assert_close(NormedChain(*layers)(x, steps=2), expected)
 
 
 def test_refuses_what_does_not_fit() -> None:

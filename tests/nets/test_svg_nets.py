@@ -112,7 +112,10 @@ def test_shapes(nets: str, resolution: int) -> None:
     for r, value in features.items():
         assert value.shape == (S * B, encoder.features[r], r, r)
     finest, coarsest = {"dcgan": (resolution // 2, 4), "vgg": (resolution, 8)}[nets]
-    assert sorted(features) == [1, *(r for r in (4, 8, 16, 32, 64, 128) if coarsest <= r <= finest)]
+    assert sorted(features) == [
+        1,
+        *(r for r in (4, 8, 16, 32, 64, 128) if coarsest <= r <= finest),
+    ]
     assert decoder.skips.items() == encoder.features.items() - {(1, G)}
     assert decoder.inputs == encoder.features[1] == G
     frames = decoder(torch.randn(5 * B, G), features, [0, 1, 1, 1, 1])
@@ -171,8 +174,10 @@ def test_channels_next_to_the_vector_stay() -> None:
 @NETS
 def test_output_module_is_applied(nets: str) -> None:
     decoder: SkipDecoder = DECODERS[nets](1, 16, G, WIDTH, output=nn.Identity())
-    d, skips = torch.randn(B, G), {r: x.detach().float() for r, x in
-                                   random_skips(decoder.skips, 1).items()}
+    d, skips = (
+        torch.randn(B, G),
+        {r: x.detach().float() for r, x in random_skips(decoder.skips, 1).items()},
+    )
     raw = decoder(d, skips, [0])
     decoder.output = nn.Sigmoid()
     torch.testing.assert_close(decoder(d, skips, [0]), raw.sigmoid())

@@ -26,11 +26,12 @@ def test_is_convolutions_norms_and_elus(training: bool) -> None:
     y = x
     for convolution, norm in zip(net.convolutions, net.norms, strict=True):
         assert isinstance(convolution, nn.Conv1d) and convolution.bias is None
+        assert isinstance(norm, nn.BatchNorm1d)
         y = by_hand(convolution, y)
+        mean, var = norm.running_mean, norm.running_var
         if training:
             mean, var = y.mean((0, 1)), y.var((0, 1), unbiased=False)
-        else:
-            mean, var = norm.running_mean, norm.running_var
+        assert mean is not None and var is not None
         y = F.elu((y - mean) / (var + norm.eps).sqrt() * norm.weight + norm.bias)
     close(net(x), by_hand(net.output, y))
 

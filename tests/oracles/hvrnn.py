@@ -26,8 +26,8 @@ the finest resolution (the paper's z^1 is the 1 x 1 map), have the channels of e
 
 Channels of e_r: w, 2w, 4w, 8w at R, R/2, R/4, R/8, then 8w; at 1 as many as at 4. Slope of LReLU:
 0.2. Groups of GN: 16 in cells; in starts 4, then 16 (1 at 1 x 1); in pre and head 16 (1 at 1 x 1);
-in blocks 4 (1 at 1 x 1); in ups and before the last convolution 4. Where these do not divide the
-channels: the largest divisor below them. All convolutions have biases, but a block's second one
+in blocks 4 (1 at 1 x 1); in ups and before the last convolution 4. Where these do not divide a
+narrow model's channels: the largest divisor below them; on 1 x 1 maps a group has two channels. All convolutions have biases, but a block's second one
 and its shortcut.
 
 - `dense=False`: the heads read only the next coarser z.
@@ -97,7 +97,9 @@ def repeated(z: Tensor, r: int) -> Tensor:
     return z.repeat_interleave(times, 2).repeat_interleave(times, 3)
 
 
-def _norm(channels: int, groups: int) -> nn.GroupNorm:
+def _norm(channels: int, groups: int, r: int) -> nn.GroupNorm:
+    if r == 1 and groups > channels // 2:
+        groups = max(1, channels // 2)
     while channels % groups != 0:
         groups -= 1
     return nn.GroupNorm(groups, channels)
@@ -114,13 +116,13 @@ def _lrelu(x: Tensor) -> Tensor:
 class ResBlock(nn.Module):
     """[N, inputs, r, r] -> [N, outputs, r, r]."""
 
-    def __init__(self, inputs: int, outputs: int, groups: int, kernel: int) -> None:
+    def __init__(self, inputs: int, outputs: int, r: int, kernel: int) -> None:
         super().__init__()
-        hidden = min(inputs, outputs)
+        hidden, groups = min(inputs, outputs), 1 if r == 1 else 4
         self.first = _conv(inputs, hidden, kernel)
-        self.norm1 = _norm(hidden, groups)
+        self.norm1 = _norm(hidden, groups, r)
         self.second = _conv(hidden, outputs, kernel, bias=False)
-        self.norm2 = _norm(outputs, groups)
+        self.norm2 = _norm(outputs, groups, r)
         self.shortcut = _conv(inputs, outputs, 1, bias=False) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,8 +143,8 @@ class Encoder(nn.Module):
         a = width
         for r, b in self.channels.items():
             middle = a if r == resolution // 8 else b
-            groups, kernel = (1, 1 if lean else 3) if r == 1 else (4, 3)
-            blocks = [ResBlock(a, middle, groups, kernel), ResBlock(middle, b, groups, kernel)]
+            kernel = 1 if lean and r == 1 else 3
+            blocks = [ResBlock(a, middle, r, kernel), ResBlock(middle, b, r, kernel)]
             self.stages[str(r)] = nn.Sequential(*blocks[: 1 if r == resolution else 2])
             a = b
 
@@ -158,13 +160,13 @@ class Encoder(nn.Module):
 class NormedConvLSTM(nn.Module):
     """i, f, g, o = GN(Conv x) + GN(Conv h); the normed c is carried."""
 
-    def __init__(self, inputs: int, size: int, kernel: int) -> None:
+    def __init__(self, inputs: int, size: int, r: int, kernel: int = 3) -> None:
         super().__init__()
         self.input = _conv(inputs, 4 * size, kernel)
         self.recurrent = _conv(size, 4 * size, kernel)
-        self.input_norm = _norm(4 * size, 16)
-        self.recurrent_norm = _norm(4 * size, 16)
-        self.memory_norm = _norm(size, 16)
+        self.input_norm = _norm(4 * size, 16, r)
+        self.recurrent_norm = _norm(4 * size, 16, r)
+        self.memory_norm = _norm(size, 16, r)
 
     def forward(self, x: Tensor, memory: Memory) -> Memory:
         gates = self.input_norm(self.input(x)) + self.recurrent_norm(self.recurrent(memory.h))
@@ -192,9 +194,9 @@ class Start(nn.Module):
     def __init__(self, features: int, context: int, size: int, r: int, kernel: int = 1) -> None:
         super().__init__()
         self.first = _conv(context * features, 2 * size, kernel)
-        self.first_norm = _norm(2 * size, 4)
+        self.first_norm = _norm(2 * size, 4, r)
         self.second = _conv(2 * size, 2 * size, 1)
-        self.second_norm = _norm(2 * size, 1 if r == 1 else 16)
+        self.second_norm = _norm(2 * size, 1 if r == 1 else 16, r)
 
     def forward(self, context: Sequence[Tensor]) -> Memory:
         x = _lrelu(self.first_norm(self.first(torch.cat(list(context), 1))))
@@ -210,10 +212,10 @@ class Twin(nn.Module):
         groups = 1 if r == 1 else 16
         self.start = Start(size, context, size, r)
         self.pre = _conv(size, size, 1)
-        self.pre_norm = _norm(size, groups)
-        self.cell = NormedConvLSTM(size, size, 1 if lean and r == 1 else 3)
+        self.pre_norm = _norm(size, groups, r)
+        self.cell = NormedConvLSTM(size, size, r, 1 if lean and r == 1 else 3)
         self.head = _conv(size + coarser, 2 * size, 1)
-        self.head_norm = _norm(2 * size, groups)
+        self.head_norm = _norm(2 * size, groups, r)
         nn.init.zeros_(self.head_norm.weight)
         nn.init.normal_(self.head_norm.bias, std=1e-3)
 
@@ -233,7 +235,7 @@ class Up(nn.Module):
         super().__init__()
         stride, padding = (1, 0) if to == 4 else (2, 1)
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride, padding)
-        self.norm = _norm(outputs, 4)
+        self.norm = _norm(outputs, 4, to)
 
     def forward(self, x: Tensor) -> Tensor:
         return _lrelu(self.norm(self.conv(x)))
@@ -262,10 +264,10 @@ class Decoder(nn.Module):
                 self.cells["1"] = PlainConvLSTM(inputs, size, 1 if lean else 3)
             else:
                 self.ups[str(r)] = Up(below, size, r)
-                self.cells[str(r)] = NormedConvLSTM(inputs, size, 3)
+                self.cells[str(r)] = NormedConvLSTM(inputs, size, r)
             below = size
         self.smooth = _conv(below, below, 3)
-        self.smooth_norm = _norm(below, 4)
+        self.smooth_norm = _norm(below, 4, max(sizes))
         self.last = _conv(below, channels, 3)
 
     def forward(
@@ -316,12 +318,12 @@ class HVRNN(nn.Module):
         self.encoder = Encoder(resolution, channels, width, lean)
         self.prior, self.posterior = nn.ModuleDict(), nn.ModuleDict()
         for r in self.latents:
-            coarser = sum(self.sizes[s] for s in self._coarser(r))
+            coarser = sum(self.sizes[s] for s in self.coarser(r))
             for twins in (self.prior, self.posterior):
                 twins[str(r)] = Twin(sizes[r], context, r, coarser, lean)
         self.decoder = Decoder(sizes, self.latents, channels, context, lean)
 
-    def _coarser(self, r: int) -> tuple[int, ...]:
+    def coarser(self, r: int) -> tuple[int, ...]:
         """The latent maps that the heads at `r` read, coarsest first."""
         above = tuple(s for s in self.latents if s < r)
         return above if self.dense else above[-1:]
@@ -361,7 +363,7 @@ class HVRNN(nn.Module):
         z: dict[int, Tensor] = {}
         p_memory, q_memory = dict(state.prior), dict(state.posterior)
         for r in self.latents:
-            coarser = [z[s] for s in self._coarser(r)]
+            coarser = [z[s] for s in self.coarser(r)]
             prior[r], p_memory[r] = self.prior[str(r)](before[r], state.prior[r], coarser)
             drawn_from = prior[r]
             if now is not None:

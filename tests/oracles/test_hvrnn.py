@@ -109,13 +109,13 @@ def test_sizes_follow_from_the_image(
     model = hv.HVRNN(resolution=resolution, channels=1, width=1, context=1).double()
     assert hv.channels_of(resolution, 64) == channels
     assert model.latents == latents
-    video = clip(2, resolution)
+    video = clip(2, resolution)[:1]
     maps = model.encoder(video[:, 0])
     assert {r: tuple(e.shape) for r, e in maps.items()} == {
-        r: (B, c // 64, r, r) for r, c in channels.items()
+        r: (1, c // 64, r, r) for r, c in channels.items()
     }
-    out = model(video, noise_for(model, 1))
-    assert out["frames"].shape == (B, 1, 1, resolution, resolution)
+    out = model(video, hv.random_noise(model, frames=1, batch=1))
+    assert out["frames"].shape == (1, 1, 1, resolution, resolution)
     assert {r: z[0].shape[-1] for r, z in out["z"].items()} == {r: r for r in latents}
 
 
@@ -163,7 +163,7 @@ def test_plain_cell_by_hand() -> None:
 
 def test_normed_cell_by_hand() -> None:
     """Three pixels and one channel: a norm gives (1, 0, -1) sqrt(3/2), up to its epsilon."""
-    cell = hv.NormedConvLSTM(1, 1, kernel=1).double()
+    cell = hv.NormedConvLSTM(1, 1, r=3, kernel=1).double()
     fill(
         cell,
         input_weight=1,
@@ -183,7 +183,7 @@ def test_normed_cell_by_hand() -> None:
 
 
 def test_block_by_hand() -> None:
-    block = hv.ResBlock(1, 1, groups=1, kernel=1).double()
+    block = hv.ResBlock(1, 1, r=2, kernel=1).double()
     assert block.second.bias is None and block.shortcut is None
     fill(block, first_weight=2, first_bias=0.5, second_weight=-3, norm2_weight=4)
     # LReLU (1, -0.2), conv (2.5, 0.1), GN (1, -1), LReLU (1, -0.2), conv (-3, 0.6), GN (-4, 4)
@@ -260,6 +260,16 @@ def test_groups_of_the_norms(modules: Any, at_1: set[int], elsewhere: set[int]) 
             found["1" in name.split(".")[:3]] |= norms
     assert found == {True: at_1, False: elsewhere}
     assert model.decoder.smooth_norm.num_groups == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "r", "gates", "memory"),
+    [(24, 8, 16, 12), (7, 8, 14, 7), (16, 1, 16, 8), (1, 1, 2, 1)],
+)
+def test_groups_of_narrow_cells(size: int, r: int, gates: int, memory: int) -> None:
+    cell = hv.NormedConvLSTM(3, size, r)
+    norms = (cell.input_norm, cell.recurrent_norm, cell.memory_norm)
+    assert [norm.num_groups for norm in norms] == [gates, gates, memory]
 
 
 @pytest.mark.parametrize(
@@ -390,6 +400,23 @@ def test_a_latent_of_the_past_reaches_frames_but_no_belief(r: int) -> None:
         assert bool((one["frames"][:, i] - two["frames"][:, i]).abs().max() > 1e-6)
 
 
+def test_memories_start_from_the_context_oldest_frame_first() -> None:
+    model, video = build(), clip(CONTEXT)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, hv.Start):
+                module.first.weight[:, module.first.in_channels // 2 :] = 0
+    one, two = (
+        model.start([model.encoder(x) for x in frames])
+        for frames in (video.unbind(1), (video[:, 0], clip(1, seed=8)[:, 0]))
+    )
+    assert len(one.decoder) == 4 and len(one.prior) == len(one.posterior) == 3
+    for mine, theirs in zip(one, two, strict=True):
+        for r, memory in mine.items():
+            assert torch.equal(memory.h, theirs[r].h) and torch.equal(memory.c, theirs[r].c)
+            assert memory.h.std() > 0.1
+
+
 def test_frames_see_latents_where_cells_read_them() -> None:
     """The second half of a decoder cell's inputs is z."""
     model, video = build(), clip()
@@ -404,6 +431,7 @@ def test_frames_see_latents_where_cells_read_them() -> None:
 
 def test_parent_only_is_dense_without_the_grandparents_weights() -> None:
     dense, single = build(), build(dense=False)
+    assert dense.coarser(8) == (1, 4) and single.coarser(8) == (4,)
     state = dense.state_dict()
     for twin in ("prior", "posterior"):
         own, z1, z4 = state[f"{twin}.8.head.weight"].split([dense.sizes[r] for r in (8, 1, 4)], 1)

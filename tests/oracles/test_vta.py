@@ -96,8 +96,8 @@ def test_gate_density_is_that_of_a_relaxed_bernoulli(temperature: float) -> None
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
 def test_gates_are_samples_of_that_density(temperature: float) -> None:
-    """(logit + noise) / tau lies below each quantile as often as it should: 20 000 draws, 4.5
-    standard errors, fails by chance once in 30 000 (times five quantiles)."""
+    """(logit + noise) / tau lies below each of five quantiles as often as it should: 20 000
+    draws, 4.5 standard errors, fails by chance once in 29 000."""
     drawn = vt.random_noise(batch=20_000, frames=1, state=1, seed=3).gates[:, 0]
     y = (0.8 + drawn) / temperature
     for p in (0.1, 0.3, 0.5, 0.7, 0.9):
