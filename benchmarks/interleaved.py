@@ -11,7 +11,8 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,61 +60,88 @@ def interleave(sides: dict[str, Side], rounds: int) -> dict[str, Timing]:
     }
 
 
-def comparisons(batch: int, length: int) -> dict[str, dict[str, Side]]:
-    """What is set against what; the first side is the one that ratios are of."""
-    result: dict[str, dict[str, Side]] = {}
-    frames = batch * length
-    for system in SYSTEMS:
-        ours, theirs = library(system), control(system)
-        result[f"{system}: training step"] = {
-            "pyrovp": Side(step(ours, batch, length), frames),
-            "by hand": Side(step(theirs, batch, length), frames),
-            "stock convolutions": Side(floor(batch, length), frames),
-        }
-        result[f"{system}: evaluation"] = {
-            "pyrovp": Side(evaluation(ours, batch, length), frames),
-            "by hand": Side(evaluation(theirs, batch, length), frames),
-        }
-        result[f"{system}: growth in T"] = {
-            f"T = {2 * length}": Side(step(ours, batch, 2 * length), 2 * frames),
-            f"T = {length}": Side(step(ours, batch, length), frames),
-        }
-    result["cwvae: recurrent part"] = {
-        "factor 1": Side(step(recurrent(1), batch, length, resolution=32), frames),
-        "factor 6": Side(step(recurrent(6), batch, length, resolution=32), frames),
+def comparisons() -> Iterator[tuple[str, str, Callable[[], dict[str, Side]]]]:
+    """(title, shape, how to make its sides) of all that is compared.
+
+    The first side is the one that ratios are of. Sides are made when their turn comes: the large
+    ones do not fit into memory together.
+    """
+    for name, system in SYSTEMS.items():
+        yield f"{name}: training step", system.shape, partial(_steps, name)
+        if system.has_floor:
+            yield f"{name}: evaluation", system.shape, partial(_evaluations, name)
+            yield f"{name}: growth in T", system.shape, partial(_growth, name)
+    yield "cwvae: recurrent part", SYSTEMS["cwvae"].shape, _recurrent
+
+
+def _steps(name: str) -> dict[str, Side]:
+    system = SYSTEMS[name]
+    shape = system.batch, system.length, system.channels
+    sides = {
+        "pyrovp": Side(step(library(name), *shape), system.frames),
+        "by hand": Side(step(control(name), *shape), system.frames),
     }
-    return result
+    if system.has_floor:
+        sides["stock convolutions"] = Side(floor(name), system.frames)
+    return sides
+
+
+def _evaluations(name: str) -> dict[str, Side]:
+    system = SYSTEMS[name]
+    shape = system.batch, system.length, system.channels
+    return {
+        "pyrovp": Side(evaluation(library(name), *shape), system.frames),
+        "by hand": Side(evaluation(control(name), *shape), system.frames),
+    }
+
+
+def _growth(name: str) -> dict[str, Side]:
+    system, module = SYSTEMS[name], library(name)
+    batch, length, channels = system.batch, system.length, system.channels
+    return {
+        f"T = {n * length}": Side(step(module, batch, n * length, channels), n * system.frames)
+        for n in (2, 1)
+    }
+
+
+def _recurrent() -> dict[str, Side]:
+    system = SYSTEMS["cwvae"]
+    shape = system.batch, system.length, 1, 32
+    return {
+        f"factor {factor}": Side(step(recurrent(factor), *shape), system.frames)
+        for factor in (1, 6)
+    }
 
 
 def main() -> None:
     """Prints a table and, if asked, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--length", type=int, default=100)
     parser.add_argument("--only", default="", help="comparisons whose name contains this")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     tune_allocator()
     torch.manual_seed(0)
-    shape = f"64x64, B = {asked.batch}, T = {asked.length}"
     machine = f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}"
-    print(f"{machine}; {shape}; medians of {asked.rounds} interleaved rounds\n")
-    print(f"{'':26}{'':22}{'CPU s':>8}{'wall s':>8}{'frames/s':>10}{'CPU ratio':>11}")
-    report: dict[str, Any] = {"machine": machine, "shape": shape, "rounds": asked.rounds}
-    for title, sides in comparisons(asked.batch, asked.length).items():
+    print(f"{machine}; 64x64; medians of {asked.rounds} interleaved rounds\n")
+    print(f"{'':28}{'':22}{'CPU s':>8}{'wall s':>8}{'frames/s':>10}{'CPU ratio':>11}")
+    report: dict[str, Any] = {"machine": machine, "rounds": asked.rounds}
+    for title, shape, make in comparisons():
         if asked.only not in title:
             continue
+        sides = make()
         timings = interleave(sides, asked.rounds)
         first = next(iter(timings.values()))
-        report[title] = {name: timing._asdict() for name, timing in timings.items()}
-        for name, timing in timings.items():
+        report[title] = {"shape": shape} | {
+            name: timing._asdict() for name, timing in timings.items()
+        }
+        for line, (name, timing) in enumerate(timings.items()):
             ratio = "" if timing is first else f"{first.cpu / timing.cpu:.3f}"
             print(
-                f"{title:26}{name:22}{timing.cpu:8.3f}{timing.wall:8.3f}"
-                f"{sides[name].frames / timing.wall:10.0f}{ratio:>11}"
+                f"{(title, shape, '')[min(line, 2)]:28}{name:22}{timing.cpu:8.3f}"
+                f"{timing.wall:8.3f}{sides[name].frames / timing.wall:10.0f}{ratio:>11}",
+                flush=True,
             )
-            title = ""  # only the first line carries it
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=2))
 

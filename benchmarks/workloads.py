@@ -5,6 +5,7 @@ optimiser and the same random video; the process's allocator is tuned (`pyrovp.p
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,49 +17,146 @@ from pyrovp import Every, Gaussian, GaussianFrames, Hierarchy, LatentDynamics, L
 from pyrovp import guides as system_guides
 from pyrovp import models as systems
 from pyrovp.cells import GRU
-from pyrovp.nets import DCGANDecoder, DCGANEncoder
+from pyrovp.nets import (
+    DCGANDecoder,
+    DCGANEncoder,
+    ResidualEncoder,
+    SkipDCGANDecoder,
+    SkipDCGANEncoder,
+    StridedDecoder,
+    StridedEncoder,
+    VGGDecoder,
+    VGGEncoder,
+)
 from pyrovp.programs import Filtering
 from pyrovp.wiring import Parent
 
-__all__ = ["SYSTEMS", "control", "evaluation", "floor", "library", "recurrent", "training_step"]
+__all__ = [
+    "SYSTEMS",
+    "System",
+    "control",
+    "evaluation",
+    "floor",
+    "library",
+    "recurrent",
+    "training_step",
+]
 
 Work = Callable[[], Any]
-SYSTEMS = ("cwvae", "dlh")
-_CHANNELS, _RESOLUTION, _STD = 1, 64, 0.4
+_STD = 0.4
 
 
-def library(system: str) -> nn.Module:
-    """The system's objective, in the papers' size, for 64 x 64 gray frames."""
-    if system == "cwvae":
-        model = systems.cwvae(std=_STD)
-        return Objective(model, system_guides.cwvae(model), per="frame")
+@dataclass(frozen=True)
+class System:
+    """A system as it is timed, at 64 x 64 pixels.
+
+    Args:
+        library: Makes the objective.
+        control: Makes the same mathematics by hand, with the same frame networks.
+        batch, length: B and T, the tail of VTA's clips included.
+        channels: Of the frames.
+        has_floor: Whether its frame networks are those of `convolution_floor`.
+    """
+
+    library: Callable[[], nn.Module]
+    control: Callable[[], nn.Module]
+    batch: int = 4
+    length: int = 12
+    channels: int = 3
+    has_floor: bool = False
+
+    @property
+    def frames(self) -> int:
+        """Frames that a step takes in."""
+        return self.batch * self.length
+
+    @property
+    def shape(self) -> str:
+        """For a table."""
+        return f"B = {self.batch}, T = {self.length}, C = {self.channels}"
+
+
+def _cwvae() -> nn.Module:
+    model = systems.cwvae(std=_STD)
+    return Objective(model, system_guides.cwvae(model), per="frame")
+
+
+def _dlh() -> nn.Module:
     model = systems.dlh(std=_STD)
     return Objective(model, system_guides.dlh(model), per="sequence")
 
 
+def _hvrnn(width: int) -> nn.Module:
+    model = systems.hvrnn(width=width)
+    return Objective(model, system_guides.hvrnn(model), per="sequence")
+
+
+def _svg(**sizes: Any) -> nn.Module:
+    model = systems.svg_lp(**sizes)
+    return Objective(model, system_guides.svg_lp(model), per="pixel")
+
+
+def _vta(**ends: int) -> nn.Module:
+    model = systems.vta(**ends)
+    return Objective(model, system_guides.vta(model), per="frame")
+
+
+def _vta_by_hand(**ends: int) -> nn.Module:
+    return controls.VTA(StridedEncoder(3, 64), StridedDecoder(128, 3, 64), **ends)
+
+
+SYSTEMS: dict[str, System] = {
+    "cwvae": System(
+        _cwvae,
+        lambda: controls.CWVAE(
+            DCGANEncoder(1), DCGANDecoder(220, 1, output=nn.Tanh()), std=_STD
+        ),
+        batch=8, length=100, channels=1, has_floor=True,
+    ),
+    "dlh": System(
+        _dlh,
+        lambda: controls.DLH(
+            DCGANEncoder(1, padding="same"), DCGANDecoder(200, 1, output=nn.Identity()), std=_STD
+        ),
+        batch=8, length=100, channels=1, has_floor=True,
+    ),
+    "svg_lp, dcgan": System(
+        _svg, lambda: controls.SVG(SkipDCGANEncoder(1), SkipDCGANDecoder(1)), channels=1
+    ),
+    "svg_lp, vgg": System(
+        lambda: _svg(network="vgg", channels=3, state=64),
+        lambda: controls.SVG(VGGEncoder(3), VGGDecoder(3), state=64),
+    ),
+    "vta": System(lambda: _vta(given=2, tail=2), lambda: _vta_by_hand(given=2, tail=2)),
+    "vta, 5 + 20 + 5": System(_vta, _vta_by_hand, length=30),
+    "hvrnn, width 16": System(
+        lambda: _hvrnn(16), lambda: controls.HVRNN(ResidualEncoder(3, width=16))
+    ),
+    "hvrnn": System(lambda: _hvrnn(64), lambda: controls.HVRNN(ResidualEncoder(3))),
+}  # fmt: skip
+
+
+def library(system: str) -> nn.Module:
+    """The system's objective."""
+    return SYSTEMS[system].library()
+
+
 def control(system: str) -> nn.Module:
     """The same mathematics by hand, with the same networks."""
-    if system == "cwvae":
-        return controls.CWVAE(
-            DCGANEncoder(_CHANNELS), DCGANDecoder(220, _CHANNELS, output=nn.Tanh()), std=_STD
-        )
-    return controls.DLH(
-        DCGANEncoder(_CHANNELS, padding="same"),
-        DCGANDecoder(200, _CHANNELS, output=nn.Identity()),
-        std=_STD,
-    )
+    return SYSTEMS[system].control()
 
 
-def floor(batch: int, length: int) -> Work:
-    """The stock convolutions of the frame networks alone, forward and backward."""
-    return convolution_floor(_CHANNELS, _RESOLUTION, 1.0, batch, length)
+def floor(system: str, length: int | None = None) -> Work:
+    """The stock convolutions of CW-VAE's frame networks alone, forward and backward."""
+    timed = SYSTEMS[system]
+    return convolution_floor(timed.channels, 64, 1.0, timed.batch, length or timed.length)
 
 
 def evaluation(
-    module: nn.Module, batch: int, length: int, resolution: int = _RESOLUTION
+    module: nn.Module, batch: int, length: int, channels: int = 1, resolution: int = 64
 ) -> Callable[[], Tensor]:
     """One evaluation of the loss, graph included."""
-    video = _video(batch, length, resolution)
+    video = _video(batch, length, channels, resolution)
 
     def evaluate() -> Tensor:
         result = module(video)
@@ -68,11 +166,11 @@ def evaluation(
 
 
 def training_step(
-    module: nn.Module, batch: int, length: int, resolution: int = _RESOLUTION
+    module: nn.Module, batch: int, length: int, channels: int = 1, resolution: int = 64
 ) -> Work:
     """Loss, gradient, clipping and Adam."""
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-4, eps=1e-4, fused=True)
-    evaluate = evaluation(module, batch, length, resolution)
+    evaluate = evaluation(module, batch, length, channels, resolution)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -117,6 +215,6 @@ class _Linear(nn.Linear):
         return super().forward(x).unflatten(1, (1, 32, 32))
 
 
-def _video(batch: int, length: int, resolution: int) -> Tensor:
+def _video(batch: int, length: int, channels: int, resolution: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(batch, length, _CHANNELS, resolution, resolution, generator=generator)
+    return torch.rand(batch, length, channels, resolution, resolution, generator=generator)

@@ -8,10 +8,16 @@ Reference:
 
 from pyrovp.posteriors import Twin
 from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.weights import draw_weights
 
 __all__ = ["svg_lp"]
 
 
 def svg_lp(model: LatentDynamics) -> Filtering:
-    """The guide of a `pyrovp.models.svg_lp`; the encoder is shared."""
-    return Filtering(model.hierarchy, posterior=Twin())  # type: ignore[arg-type]
+    """The guide of a `pyrovp.models.svg_lp`; the encoder is shared.
+
+    Its own networks start from the released code's initial weights.
+    """
+    guide = Filtering(model.hierarchy, posterior=Twin())  # type: ignore[arg-type]
+    draw_weights(guide.heads)
+    return guide

@@ -29,6 +29,7 @@ from pyrovp.levels import Level
 from pyrovp.nets import SkipDCGANDecoder, SkipDCGANEncoder, VGGDecoder, VGGEncoder
 from pyrovp.nets.batch_norm import Statistics
 from pyrovp.programs import LatentDynamics
+from pyrovp.weights import draw_weights
 from pyrovp.wiring import Dense
 
 __all__ = ["svg_lp"]
@@ -72,7 +73,7 @@ def svg_lp(
     """
     if network not in NETWORKS:
         raise ValueError(f"SVG's network is dcgan or vgg, got {network!r}")
-    encoder, decoder = NETWORKS[network]
+    encode, decode = NETWORKS[network]
     shape = {
         "channels": channels,
         "resolution": resolution,
@@ -80,7 +81,7 @@ def svg_lp(
         "width": width,
         "statistics": statistics,
     }
-    return LatentDynamics(
+    model = LatentDynamics(
         Hierarchy(
             levels=[
                 Level(
@@ -90,9 +91,9 @@ def svg_lp(
                 )
             ],
             wiring=Dense(),
-            encoder=encoder(**shape),
+            encoder=encode(**shape),
             emission=SkipFrames(
-                partial(decoder, **shape),
+                partial(decode, **shape),
                 GaussianLikelihood(std),
                 context=context,
                 memory=LSTM(memory, inputs=memory, layers=2),
@@ -100,3 +101,5 @@ def svg_lp(
             given=1,
         )
     )
+    draw_weights(model)  # the released code's
+    return model

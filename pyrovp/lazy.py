@@ -45,13 +45,22 @@ class Deferred(Lazy):
         function: A network that treats leading dimensions as batch.
         inputs: Tensors or tuples of tensors.
         shape: Shape of the result.
+        event_dim: How many of its dimensions are not batch.
+        events: The same of each input, in tuples like theirs; None: all are vectors.
     """
 
     def __init__(
-        self, function: Callable[..., Tensor], inputs: tuple[Any, ...], shape: Sequence[int]
+        self,
+        function: Callable[..., Tensor],
+        inputs: tuple[Any, ...],
+        shape: Sequence[int],
+        event_dim: int = 1,
+        events: tuple[Any, ...] | None = None,
     ) -> None:
         self.function = function
         self.inputs = inputs
+        self.event_dim = event_dim
+        self.events = events
         self._shape = Size(shape)
         self._value: Tensor | None = None
         # Who forces it first may have gradients off (a sampler does); the value has its graph.
@@ -79,9 +88,9 @@ class Deferred(Lazy):
         """One call of the function on the stacked inputs."""
         if any(value.function != values[0].function for value in values):
             return None
-        columns = zip(*(value.inputs for value in values), strict=True)
-        leading = max(len(value.shape) for value in values) - 1
-        return values[0].function(*(_stack_tree(column, leading) for column in columns))
+        inputs = [value.inputs for value in values]
+        leading = max(len(value.shape) - value.event_dim for value in values)
+        return values[0].function(*_stack_tree(inputs, leading, values[0].events))
 
 
 class Table:
@@ -173,16 +182,17 @@ def stack_frames(values: Sequence[Tensor], event_dim: int = 1) -> Tensor:
     return pixels.movedim(-1, -3).movedim(0, -1 - event_dim)
 
 
-def _stack_tree(column: Sequence[Any], leading: int) -> Any:
+def _stack_tree(column: Sequence[Any], leading: int, events: Any) -> Any:
     """Inputs [..., D] stacked to [N, ..., D], missing leading dimensions made 1 behind N."""
     first = column[0]
     if isinstance(first, tuple):
-        return tuple(_stack_tree(part, leading) for part in zip(*column, strict=True))
+        parts, each = zip(*column, strict=True), events or [None] * len(first)
+        return tuple(_stack_tree(p, leading, e) for p, e in zip(parts, each, strict=True))
     if all(value is first for value in column):
         stacked = first.expand(len(column), *first.shape)
     else:
         if any(part.shape != first.shape for part in column):
             column = torch.broadcast_tensors(*column)
         stacked = torch.stack(tuple(column))
-    missing = leading + 2 - stacked.dim()
+    missing = 1 + leading + (events or 1) - stacked.dim()
     return stacked.unflatten(0, (-1, *[1] * missing)) if missing else stacked

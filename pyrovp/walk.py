@@ -24,11 +24,12 @@ from pyrovp.distributions.shapes import common_shape
 from pyrovp.evidence import Features, before, encode
 from pyrovp.lazy import Deferred, Table, stack_frames
 from pyrovp.memo import memo
-from pyrovp.sizes import batch_of, dims
+from pyrovp.sizes import Size, batch_of, dims
 from pyrovp.state import Context, LevelState, State
+from pyrovp.sweep import Posterior
 
 if TYPE_CHECKING:
-    from pyrovp.hierarchy import Hierarchy, Posterior
+    from pyrovp.hierarchy import Hierarchy
 
 __all__ = ["walk"]
 
@@ -46,7 +47,7 @@ class _Column(NamedTuple):
 
 
 def walk(
-    hierarchy: "Hierarchy", video: Tensor, frames: range, posterior: "Posterior | None" = None
+    hierarchy: "Hierarchy", video: Tensor, frames: range, posterior: Posterior | None = None
 ) -> tuple[list[State], Context]:
     """The states of consecutive frames, each after the true one before, and level 1's contexts.
 
@@ -70,7 +71,9 @@ def walk(
     for known, members in groupby(order, lambda n: _known_ahead(hierarchy, n)):
         if known:
             for n in members:
-                columns[n] = _level_by_level(hierarchy, n, frames, start, past, columns, posterior)
+                columns[n] = _level_by_level(
+                    hierarchy, n, video, frames, start, columns, posterior
+                )
         else:
             block = sorted(members)
             columns |= _frame_by_frame(hierarchy, block, frames, start, past, columns, posterior)
@@ -96,7 +99,7 @@ def _frame_by_frame(
     start: State,
     past: Features | None,
     above: dict[int, _Column],
-    posterior: "Posterior | None",
+    posterior: Posterior | None,
 ) -> dict[int, _Column]:
     columns: dict[int, _Column] = {n: _Column([]) for n in members}
     held = start.levels
@@ -115,18 +118,19 @@ def _frame_by_frame(
 def _level_by_level(
     hierarchy: "Hierarchy",
     n: int,
+    video: Tensor,
     frames: range,
     start: State,
-    past: Features | None,
     above: dict[int, _Column],
-    posterior: "Posterior | None",
+    posterior: Posterior | None,
 ) -> _Column:
     level, part = hierarchy.levels[n], hierarchy.parts[n]
-    assert past is not None
-    c: Context = ()
+    # What is made here of the same objects is the same object in both programs: see `memo`.
+    seen = memo(_seen)(hierarchy, n, video, frames)
     if n + 1 < len(hierarchy.levels):
         c = above[n + 1].contexts or _stacked(hierarchy, n + 1, above)
-    seen = hierarchy.evidence(level, past)
+    else:
+        c = memo(_nothing)(part.receives, seen)
     h, memory = memo(part.cell.run)(start.levels[n].h, seen)
     events = level.state.event_dim
     q = None
@@ -145,8 +149,7 @@ def _level_by_level(
     ]
     z = memo(stack_frames)(tuple(drawn), events)
     contexts = memo(part.context)(z, h, c)
-    times = [-1 - len(dims(size)) for size in part.hands_down]
-    rows = zip(*(p.unbind(dim) for p, dim in zip(contexts, times, strict=True)), strict=True)
+    rows = memo(_rows)(contexts, part.hands_down)
     # The memories between are nobody's business: an empty one would be refused by a cell.
     memories = [memory.new_empty(0)] * (len(frames) - 1) + [memory]
     states = [
@@ -154,6 +157,24 @@ def _level_by_level(
         for z_t, h_t, row in zip(drawn, memories, rows, strict=True)
     ]
     return _Column(states, contexts)
+
+
+def _seen(hierarchy: "Hierarchy", n: int, video: Tensor, frames: range) -> Tensor:
+    """What a memory takes in at these frames."""
+    features = memo(encode)(hierarchy.encoder, video)
+    return hierarchy.evidence(hierarchy.levels[n], before(features, frames))
+
+
+def _nothing(receives: Sequence[Size], like: Tensor) -> Context:
+    """What the top level receives."""
+    return tuple(like.new_zeros(1, 1, *dims(size)) for size in receives)
+
+
+def _rows(contexts: Context, sizes: Sequence[Size]) -> list[Context]:
+    """Contexts of all frames, frame by frame."""
+    times = [-1 - len(dims(size)) for size in sizes]
+    rows = (part.unbind(time) for part, time in zip(contexts, times, strict=True))
+    return list(zip(*rows, strict=True))
 
 
 def _stacked(hierarchy: "Hierarchy", n: int, columns: dict[int, _Column]) -> Context:

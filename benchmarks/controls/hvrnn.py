@@ -39,7 +39,7 @@ class Memory(NamedTuple):
 
 
 def group_norm(channels: int, groups: int, resolution: int) -> nn.GroupNorm:
-    """With up to `groups` groups that divide the channels; two channels a group on 1 x 1 maps."""
+    """With up to `groups` groups that divide the channels; on 1 x 1 maps none of one channel."""
     most = groups if resolution > 1 else max(1, min(groups, channels // 2))
     return nn.GroupNorm(max(g for g in range(1, most + 1) if channels % g == 0), channels)
 
@@ -283,11 +283,8 @@ class HVRNN(nn.Module):
         z: dict[int, Tensor] = {}
         kl = video.new_zeros(())
         for r in self.latents:
-            before, now, coarser = (
-                maps[r][given - batch : -batch],
-                maps[r][given:],
-                list(z.values()),
-            )
+            before, now = maps[r][given - batch : -batch], maps[r][given:]
+            coarser = list(z.values())
             mean, variance = self.posterior[str(r)](now, context[r], coarser)
             p_mean, p_variance = self.prior[str(r)](before, context[r], coarser)
             ratio = variance / p_variance

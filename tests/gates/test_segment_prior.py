@@ -55,6 +55,7 @@ def test_gradient_passes_where_nothing_is_limited_and_never_to_the_gates() -> No
     free = torch.zeros(1, 4, requires_grad=True)
     (gradient,) = torch.autograd.grad(limited(prior, m, free).sum(), free)
     assert gradient.tolist() == [[1, 1, 0, 0]]
+    assert not prior.count(prior.initial(1, m), m[:, 0]).length.requires_grad
 
 
 def test_certainty_is_that_of_each_of_two_logits() -> None:

@@ -27,8 +27,9 @@ the finest resolution (the paper's z^1 is the 1 x 1 map), have the channels of e
 Channels of e_r: w, 2w, 4w, 8w at R, R/2, R/4, R/8, then 8w; at 1 as many as at 4. Slope of LReLU:
 0.2. Groups of GN: 16 in cells; in starts 4, then 16 (1 at 1 x 1); in pre and head 16 (1 at 1 x 1);
 in blocks 4 (1 at 1 x 1); in ups and before the last convolution 4. Where these do not divide a
-narrow model's channels: the largest divisor below them; on 1 x 1 maps a group has two channels. All convolutions have biases, but a block's second one
-and its shortcut.
+narrow model's channels: the largest divisor below them; on 1 x 1 maps no group is one channel,
+whose norm would be a constant. All convolutions have biases, but a block's second one and its
+shortcut.
 
 - `dense=False`: the heads read only the next coarser z.
 - `lean=True`: 1 x 1 kernels in the place of 3 x 3 ones on 1 x 1 maps, where these see padding.
