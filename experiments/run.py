@@ -7,6 +7,7 @@
 The same command continues a run that was broken off. See --help.
 """
 
+import math
 from pathlib import Path
 from typing import cast
 
@@ -27,6 +28,8 @@ __all__ = ["main"]
 CONF = Path(__file__).resolve().parent / "conf"
 
 ConfigStore.instance().store(name="settings", node=Settings)
+# ${mul:20,338} in a configuration: a product, such as of epochs and their steps.
+OmegaConf.register_new_resolver("mul", lambda *factors: math.prod(factors), replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

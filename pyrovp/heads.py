@@ -208,7 +208,7 @@ class GaussianMap(Latent):
         std: From r to the standard deviation above its lower bound.
 
     Raises:
-        ValueError: For a size or a resolution below 1.
+        ValueError: For a size or a resolution below 1, or a negative lower bound.
     """
 
     size: int
@@ -220,6 +220,8 @@ class GaussianMap(Latent):
         for name in ("size", "resolution"):
             if getattr(self, name) < 1:
                 raise ValueError(f"a map needs a {name} of at least 1, got {getattr(self, name)}")
+        if self.min_std < 0:
+            raise ValueError(f"min_std is a lower bound of a std and >= 0, got {self.min_std}")
 
     @property
     def output(self) -> Size:

@@ -1,15 +1,25 @@
 """Heads against the layers they stand for, written out."""
 
+import math
 from collections.abc import Callable
 from itertools import product
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from pyrovp.heads import Gaussian, GaussianHead, packed
+from pyrovp.heads import (
+    Gaussian,
+    GaussianHead,
+    GaussianMap,
+    Head,
+    half_log_variance,
+    packed,
+    root_softplus,
+)
 from pyrovp.memo import memoised
+from pyrovp.sizes import Map, Size
 from tests.oracles.tiny import close, randn
 
 INPUTS = (3, 2)
@@ -26,6 +36,7 @@ def literal(head: GaussianHead, *inputs: Tensor) -> Tensor:
     p = state.activation(p)
     for layer in head.hidden:
         p = state.activation(p @ layer.weight.T + layer.bias)  # type: ignore[operator]
+    assert head.output is not None
     mean_rows, std_rows = head.output.weight.split(state.size)
     mean_bias, std_bias = head.output.bias.split(state.size)
     raw = (p + state.shift) @ std_rows.T + std_bias
@@ -93,7 +104,7 @@ def test_trunk_is_what_the_output_layer_sees() -> None:
     state = Gaussian(2, hidden=(5, 4), min_std=0.2)
     head, inputs = make(state), [randn(4, size) for size in INPUTS]
     p = head.trunk(*inputs)
-    assert p.shape == (4, 4)
+    assert p.shape == (4, 4) and head.output is not None
     close(packed(head.output(p), 0.2), head(*inputs))
 
 
@@ -126,3 +137,138 @@ def test_parts_broadcast() -> None:
 def test_refuses_sizes_that_make_no_head(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Gaussian(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("state", "event_dim", "belief"),
+    [
+        (Gaussian(20), 1, (40,)),
+        (GaussianMap(4, 8), 3, (8, 8, 8)),
+        (GaussianMap(4, 1), 3, (8, 1, 1)),
+    ],
+)
+def test_a_belief_has_twice_the_channels_of_a_state(
+    state: Gaussian | GaussianMap, event_dim: int, belief: tuple[int, ...]
+) -> None:
+    assert (state.event_dim, state.packed) == (event_dim, belief)
+    assert state.head(*INPUTS, 3)(*[torch.zeros(5, n) for n in (*INPUTS, 3)]).shape == (5, *belief)
+
+
+# Maps
+
+MAPS: tuple[Size, ...] = (Map(3, 4), Map(2, 2), Map(4, 1), 5)
+
+
+def make_map(size: int = 8, resolution: int = 4, **options: float) -> Head:
+    """A head whose norm is not at its start."""
+    head = GaussianMap(size, resolution, **options).head(*MAPS).double()  # type: ignore[arg-type]
+    with torch.no_grad():
+        for i, parameter in enumerate(head.parameters()):
+            parameter.add_(0.5 * randn(*parameter.shape, seed=i))
+    return head
+
+
+def maps(*lead: int) -> list[Tensor]:
+    shapes = [(3, 4, 4), (2, 2, 2), (4, 1, 1), (5,)]
+    return [randn(*lead, *shape, seed=i) for i, shape in enumerate(shapes)]
+
+
+def literal_map(head: Head, inputs: list[Tensor], groups: int = 16, min_std: float = 0) -> Tensor:
+    """GN(Conv1x1 of the enlarged and concatenated), its second half the raw variance."""
+    parameters = dict(head.named_parameters())
+    wide = [x if x.dim() > 2 else x[..., None, None] for x in inputs]
+    x = torch.cat([F.interpolate(x, 4, mode="nearest") for x in wide], 1)
+    weight = torch.cat([parameters[f"joint.weight_{i}"] for i in range(len(wide))], 1)
+    y = F.conv2d(x, weight[..., None, None], parameters["joint.bias"])
+    y = F.group_norm(y, groups, parameters["norm.weight"], parameters["norm.bias"])
+    mean, r = y.chunk(2, 1)
+    return torch.cat((mean, torch.log1p(r.exp()) ** 0.5 + min_std), 1)
+
+
+@pytest.mark.parametrize("min_std", [0.0, 0.3])
+def test_a_map_equals_the_layers_written_out(min_std: float) -> None:
+    head, inputs = make_map(min_std=min_std), [x.requires_grad_() for x in maps(2)]
+    actual, expected = head(*inputs), literal_map(head, inputs, min_std=min_std)
+    close(actual, expected)
+    weight, leaves = randn(*expected.shape, seed=9), [*inputs, *head.parameters()]
+    for mine, theirs in zip(
+        torch.autograd.grad((actual * weight).sum(), leaves),
+        torch.autograd.grad((expected * weight).sum(), leaves),
+        strict=True,
+    ):
+        close(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("size", "resolution", "groups"), [(512, 1, 1), (16, 8, 16), (128, 32, 16), (6, 4, 12)]
+)
+def test_groups_of_a_maps_norm(size: int, resolution: int, groups: int) -> None:
+    head = GaussianMap(size, resolution).head(Map(2, resolution))
+    (norm,) = (module for module in head.modules() if isinstance(module, nn.GroupNorm))
+    assert (norm.num_groups, norm.num_channels) == (groups, 2 * size)
+
+
+def test_all_beliefs_start_alike() -> None:
+    """Weight 0 and bias N(0, 1e-3²): mean 0 and variance softplus(0) = log 2, whatever is seen."""
+    head = GaussianMap(4096, 1).head(7).double()
+    parameters = dict(head.named_parameters())
+    assert not parameters["norm.weight"].any()
+    bias = parameters["norm.bias"]
+    assert (
+        0.9e-3 < float(bias.detach().std()) < 1.1e-3 and float(bias.detach().mean().abs()) < 1e-4
+    )
+    belief = head(randn(3, 7))
+    assert torch.equal(belief[0], belief[1]) and torch.equal(belief[0], belief[2])
+    mean, std = belief.flatten(1).chunk(2, 1)
+    close(mean, torch.zeros_like(mean), atol=6e-3)
+    close(std, torch.full_like(std, math.sqrt(math.log(2))), atol=6e-3)
+
+
+def test_variance_is_softplus() -> None:
+    r = torch.tensor([math.log(math.exp(4) - 1), 0.0, 900.0], dtype=torch.float64)
+    close(root_softplus(r), torch.tensor([2.0, math.log(2) ** 0.5, 30.0], dtype=torch.float64))
+    close(half_log_variance(2 * torch.tensor(3.0).double().log()), torch.tensor(3.0).double())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_vanishing_variance_has_a_finite_gradient(dtype: torch.dtype) -> None:
+    r = torch.tensor([-1e3, -60.0, 1.0], dtype=dtype, requires_grad=True)
+    std = root_softplus(r)
+    (gradient,) = torch.autograd.grad(std.sum(), r)
+    assert bool((std > 0).all()) and bool(gradient.isfinite().all())
+
+
+def test_a_part_of_a_map_known_early_changes_nothing() -> None:
+    head, inputs = make_map(), maps(2)
+    close(head(*inputs[:-1], early=head.early(inputs[-1])), head(*inputs))
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3), (4, 2, 3)])
+def test_leading_dimensions_of_maps_are_batch(lead: tuple[int, ...]) -> None:
+    """Particles, sequences, frames: each is normalised alone."""
+    head, inputs = make_map(), maps(*lead)
+    actual = head(*inputs)
+    assert actual.shape == (*lead, 16, 4, 4)
+    flat = [x.reshape(-1, *x.shape[len(lead) :]) for x in inputs]
+    close(actual.reshape(-1, 16, 4, 4), literal_map(head, flat))
+
+
+def test_states_with_particles_meet_memories_without() -> None:
+    head, (h, *above) = make_map(), maps(2, 3)
+    many = [torch.stack([x + p for p in range(4)]) for x in above]
+    actual = head(h, *many)
+    for p in range(4):
+        close(actual[p], head(h, *(x[p] for x in many)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 0, "resolution": 4}, "size of at least 1, got 0"),
+        ({"size": 2, "resolution": 0}, "resolution of at least 1, got 0"),
+        ({"size": 2, "resolution": 4, "min_std": -0.1}, "min_std.*got -0.1"),
+    ],
+)
+def test_refuses_sizes_that_make_no_map(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GaussianMap(**arguments)

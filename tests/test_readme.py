@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 README = Path(__file__).parents[1] / "README.md"
+COMPOSING = Path(__file__).parents[1] / "docs" / "composing.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
@@ -15,6 +17,16 @@ def test_python_runs_as_printed(block: str) -> None:
     scope = {"video": torch.rand(1, 3, 1, 64, 64)}
     exec(block, scope)
     assert torch.isfinite(scope["loss"] if "loss" in scope else scope["video"]).all()
+
+
+def test_composing_across_families_runs_as_printed() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", COMPOSING.read_text(), re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(block, scope)
+    assert scope["rollout"].prediction.shape == (2, 20, 1, 32, 32)
+    assert torch.isfinite(scope["rollout"].prediction).all()
+    gradients = [parameter.grad for parameter in scope["guide"].parameters()]
+    assert all(gradient is not None for gradient in gradients)
 
 
 def test_composing_takes_at_most_25_lines() -> None:

@@ -1,11 +1,14 @@
 r"""Which latent channels carry information? The KL of each, read from two traces.
 
-    KL_c = mean over sequences, ticks and positions of KL[q(z_tcij) ‖ p(z_tcij)]
+    KL_c = mean over sequences and ticks of Σ_ij KL[q(z_tcij) ‖ p(z_tcij)]
 
-in nats per unit: a unit is one number of a state, a channel all units of one feature, at every
-position of a map or the one component of a vector. A tick at which the level was closed counts
-as 0, a mixture as its chosen component. A channel is active above 0.01 nats, and maximally so
-above 0.15.
+in nats a frame: a channel is one feature, at all positions of a map, or one component of a vector.
+A tick at which the level was closed counts as 0, a mixture as its chosen component. A channel is
+active above 0.01 nats, and maximally so above 0.15.
+
+The paper does not say how its KLs are "normalized". Ours are normalised over time. Over positions
+they cannot be: its bound, 883 nats for ten frames, allows its 164,352 units at most 0.0005 nats
+each, and none would be active.
 
 Reference:
     Improved Conditional VRNNs for Video Prediction (Castrejon, Ballas, Courville, 2019),
@@ -29,10 +32,10 @@ from pyrovp.memo import memoised
 __all__ = ["ACTIVE", "MAXIMAL", "channel_kls", "channel_report", "infer_channels"]
 
 ACTIVE = 0.01
-"""Nats per unit above which a channel is active."""
+"""Nats a frame above which a channel is active."""
 
 MAXIMAL = 0.15
-"""Nats per unit above which a channel is maximally active."""
+"""Nats a frame above which a channel is maximally active."""
 
 
 @torch.no_grad()
@@ -58,14 +61,14 @@ def infer_channels(
 
 
 def channel_kls(model: Trace, guide: Trace) -> dict[int, Tensor]:
-    """KL per channel of each level's states, means over ticks and positions.
+    """KL per channel of each level's states, means over ticks.
 
     Args:
         model: Trace of the model, replayed against the guide's.
         guide: Trace of the guide.
 
     Returns:
-        By level, from 1 on, nats per unit of each sequence and channel.
+        By level, from 1 on, nats a frame of each sequence and channel.
 
     Shapes:
         returns: {level: [B, C]}, C being Z for vectors
@@ -120,13 +123,13 @@ def channel_report(kl: Mapping[int, Tensor]) -> dict[str, Any]:
 
 
 def _per_channel(name: str, q: Any, p: Any) -> Tensor:
-    """KL[q ‖ p] of a state, mean over positions; [B, C]."""
+    """KL[q ‖ p] of a state, summed over positions; [B, C]."""
     masks = [d.open for d in (q, p) if isinstance(d, Held)]
     (q_mean, q_std), (p_mean, p_std) = _moments(name, q), _moments(name, p)
     ratio, shift = q_std / p_std, (q_mean - p_mean) / p_std
     units = 0.5 * (ratio.square() + shift.square() - 1) - ratio.log()
     positions = len(q.event_shape) - 1
-    kl = units.mean(tuple(range(-positions, 0))) if positions else units
+    kl = units.sum(tuple(range(-positions, 0))) if positions else units
     for open in masks:
         kl = torch.where(open.unsqueeze(-1), kl, 0.0)
     return kl

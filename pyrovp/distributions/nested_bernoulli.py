@@ -8,7 +8,7 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
-from pyrovp.distributions.shapes import same_shape
+from pyrovp.distributions.shapes import common_shape, same_shape
 from pyrovp.lazy import Lazy, force
 
 __all__ = ["NestedBernoulli"]
@@ -47,7 +47,7 @@ class NestedBernoulli(TorchDistribution):
         self.raw = logit
         self.open = open
         self.score_closed = score_closed
-        self._batch_shape = logit.shape
+        self._batch_shape = logit.shape if open is None else common_shape(logit.shape, open.shape)
         self._event_shape = Size()
         self._validate_args = False
 

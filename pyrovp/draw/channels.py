@@ -1,6 +1,6 @@
 """Which latent channels are used (`channels.png`): KL of each, the largest first.
 
-KL per channel   mean over sequences, ticks and positions of KL(q(z) || p(z)), nats per unit, one
+KL per channel   mean over sequences and ticks of KL(q(z) || p(z)), nats a frame, one
                  panel a level. Above the lower dashed line a channel is active, above the upper
                  one maximally so. A level that is all flat at zero carries nothing; one with a
                  few high steps puts everything into a few channels.
@@ -41,7 +41,7 @@ def channels_figure(kl: Mapping[int, Tensor]) -> Figure:
     """Draws the channels of each level by falling KL, the slowest level on top.
 
     Args:
-        kl: By level (1 is the fastest), the KL of each sequence and channel in nats per unit, of
+        kl: By level (1 is the fastest), the KL of each sequence and channel in nats a frame, of
             `pyrovp.analysis.infer_channels`.
 
     Shapes:
@@ -80,7 +80,7 @@ def _panel(axes: Axes, level: int, values: Tensor) -> None:
         axes,
         title=f"level {level}: {active} of {count} channels active, {maximal} maximally; "
         f"mean {channels.mean():.3g}",
-        y="KL [nats per unit]",
+        y="KL [nats a frame]",
     )
     # Linear below a thousandth of a nat: an unused channel's exact zero stays on the picture.
     axes.set_yscale("symlog", linthresh=1e-3)

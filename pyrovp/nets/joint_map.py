@@ -34,7 +34,8 @@ class JointMap(nn.Module):
         returns: [..., outputs, resolution, resolution]
 
     Raises:
-        ValueError: If a part does not fit into the resolution a whole number of times.
+        ValueError: If a part does not fit into the resolution a whole number of times; in a
+            call, if parts are missing.
 
     Example:
         >>> layer = JointMap([Map(16, 8), Map(32, 1)], outputs=32, resolution=8)
@@ -66,6 +67,12 @@ class JointMap(nn.Module):
 
     def forward(self, *parts: Tensor, early: Tensor | None = None) -> Tensor:
         """The layer's output; `early` stands for the last part."""
+        if len(parts) + (early is not None) != len(self.sizes):
+            raise ValueError(
+                f"a layer on {len(self.sizes)} maps got {len(parts)} of them"
+                f"{'' if early is None else ' and the last one early'}; give all, or what `early` "
+                "made of the last one"
+            )
         total = early
         for i, part in enumerate(parts):
             share = self._share(part, i, self.bias if total is None else None)

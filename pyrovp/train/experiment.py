@@ -307,7 +307,7 @@ def _channel_sentences(report: dict[str, Any]) -> list[str]:
         for name, level in report.items()
         if name.startswith("z_")
     )
-    return [f"active channels (above {report['active_above']} nats a unit): {found}"]
+    return [f"active channels (above {report['active_above']} nats a frame): {found}"]
 
 
 def _figure(value: float | None) -> str:

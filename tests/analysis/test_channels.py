@@ -47,7 +47,7 @@ EVENTS = [(4,), (1,), (3, 2, 2), (5, 1, 1)]
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_the_mean_over_ticks_and_positions(event: tuple[int, ...]) -> None:
+def test_the_mean_over_ticks_of_the_sum_over_positions(event: tuple[int, ...]) -> None:
     """Of torch's KL of each unit."""
     q, p = moments(event, 1), moments(event, 5)
     made = [
@@ -55,7 +55,7 @@ def test_the_mean_over_ticks_and_positions(event: tuple[int, ...]) -> None:
         for m in (p, q)
     ]
     each = td.kl_divergence(td.Normal(*q), td.Normal(*p))
-    expected = each.mean(0).flatten(2).mean(2) if len(event) == 3 else each.mean(0)
+    expected = each.mean(0).flatten(2).sum(2) if len(event) == 3 else each.mean(0)
     found = channel_kls(*made)
     assert list(found) == [1] and found[1].shape == (B, event[0])
     close(found[1], expected)

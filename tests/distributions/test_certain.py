@@ -27,13 +27,15 @@ def test_decisions_agree_or_do_not() -> None:
     assert kl_divergence(Decided(E), Decided(other)).tolist() == [0.0, torch.inf, 0.0]
 
 
-def test_a_carried_value_is_the_very_tensor() -> None:
-    belief = randn(3, 4).requires_grad_()
-    assert Carried(belief)() is belief
-    assert Carried(belief).log_prob(randn(3, 4)).tolist() == [0.0] * 3
+@pytest.mark.parametrize("place", [(), (2, 2)], ids=["vectors", "maps"])
+def test_a_carried_value_is_the_very_tensor(place: tuple[int, ...]) -> None:
+    belief, events = randn(3, 4, *place).requires_grad_(), 1 + len(place)
+    assert Carried(belief, events)() is belief
+    assert Carried(belief, events).log_prob(randn(3, 4, *place)).tolist() == [0.0] * 3
 
 
-def test_a_replayed_value_is_never_computed() -> None:
+@pytest.mark.parametrize("place", [(), (2, 2)], ids=["vectors", "maps"])
+def test_a_replayed_value_is_never_computed(place: tuple[int, ...]) -> None:
     calls = []
 
     def never(x: torch.Tensor) -> torch.Tensor:
@@ -43,10 +45,10 @@ def test_a_replayed_value_is_never_computed() -> None:
     def program(own: Carried) -> torch.Tensor:
         return sample("belief_2_1", own)
 
-    theirs = randn(3, 4)
-    trace = poutine.trace(program).get_trace(Carried(theirs))
-    lazy = Carried(Deferred(never, (randn(3, 4, seed=1),), (3, 4)))
-    assert (lazy.batch_shape, lazy.event_shape) == ((3,), (4,))
+    theirs, events = randn(3, 4, *place), 1 + len(place)
+    trace = poutine.trace(program).get_trace(Carried(theirs, events))
+    lazy = Carried(Deferred(never, (randn(3, 4, *place, seed=1),), (3, 4, *place)), events)
+    assert (lazy.batch_shape, lazy.event_shape) == ((3,), (4, *place))
     assert poutine.replay(program, trace=trace)(lazy) is theirs
     assert not calls
     assert program(lazy) is calls[0]

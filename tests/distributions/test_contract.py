@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -34,6 +35,9 @@ from pyrovp.distributions import (
 from tests.oracles.tiny import close
 
 Leaves = list[Tensor]
+Place = tuple[int, ...]
+MAP: Place = (2, 2)
+"""Side of a map; a vector has no place."""
 
 
 def randn(*shape: int, seed: int) -> Tensor:
@@ -41,10 +45,11 @@ def randn(*shape: int, seed: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
-def packed(*batch: int, seed: int) -> Tensor:
-    """Means of either sign and stds between 0.3 and 2, for Z = 3."""
-    mean, raw = randn(*batch, 6, seed=seed).split(3, -1)
-    return torch.cat((mean, 0.3 + 1.7 * raw.sigmoid()), -1).requires_grad_()
+def packed(*batch: int, seed: int, place: Place = ()) -> Tensor:
+    """Means of either sign and stds between 0.3 and 2, for Z = 3, or maps of three channels."""
+    dim = -1 - len(place)
+    mean, raw = randn(*batch, 6, *place, seed=seed).split(3, dim)
+    return torch.cat((mean, 0.3 + 1.7 * raw.sigmoid()), dim).requires_grad_()
 
 
 def mask(*batch: int, seed: int) -> Tensor:
@@ -52,9 +57,14 @@ def mask(*batch: int, seed: int) -> Tensor:
     return randn(*batch, seed=seed) > 0
 
 
-def normal(parameters: Tensor) -> td.Distribution:
-    mean, std = parameters.chunk(2, -1)
-    return td.Independent(td.Normal(mean, std), 1)
+def normal(parameters: Tensor, events: int = 1) -> td.Distribution:
+    mean, std = parameters.chunk(2, -events)
+    return td.Independent(td.Normal(mean, std), events)
+
+
+def where(e: Tensor, yes: Tensor, no: Tensor, events: int) -> Tensor:
+    """A choice of beliefs, for all of an event alike."""
+    return torch.where(e.reshape(*e.shape, *[1] * events), yes, no)
 
 
 @dataclass(frozen=True)
@@ -74,25 +84,34 @@ class Case:
     moving: bool = True
 
 
-def diagonal(*batch: int, seed: int = 1) -> tuple[DiagonalNormal, Leaves]:
-    p = packed(*batch, seed=seed)
-    return DiagonalNormal(p), [p]
+def diagonal(*batch: int, seed: int = 1, place: Place = ()) -> tuple[DiagonalNormal, Leaves]:
+    p = packed(*batch, seed=seed, place=place)
+    return DiagonalNormal(p, 1 + len(place)), [p]
 
 
-def mixture(*batch: int, seed: int = 1) -> tuple[TemporalMixture, Leaves]:
-    static, change = packed(*batch, seed=seed), packed(*batch, seed=seed + 1)
-    return TemporalMixture(mask(*batch, seed=seed), static, change), [static, change]
+def diagonal_score(d: DiagonalNormal, value: Tensor) -> Tensor:
+    return normal(d.parameters, d.event_dim).log_prob(value)
 
 
-def held(*batch: int, seed: int = 1, open_seed: int = 7) -> tuple[Held, Leaves]:
-    base, leaves = mixture(*batch, seed=seed)
-    z_prev = randn(*batch, 3, seed=seed + 2)
+def mixture(*batch: int, seed: int = 1, place: Place = ()) -> tuple[TemporalMixture, Leaves]:
+    static, change = (packed(*batch, seed=seed + i, place=place) for i in range(2))
+    e = mask(*batch, seed=seed)
+    return TemporalMixture(e, static, change, 1 + len(place)), [static, change]
+
+
+def mixture_score(d: TemporalMixture, value: Tensor) -> Tensor:
+    change, static = (normal(part, d.event_dim).log_prob(value) for part in (d.change, d.static))
+    return torch.where(d.e, change, static)
+
+
+def held(*batch: int, seed: int = 1, open_seed: int = 7, place: Place = ()) -> tuple[Held, Leaves]:
+    base, leaves = mixture(*batch, seed=seed, place=place)
+    z_prev = randn(*batch, 3, *place, seed=seed + 2)
     return Held(base, z_prev, mask(*batch, seed=open_seed)), leaves
 
 
 def held_score(d: Held, value: Tensor) -> Tensor:
-    chosen = torch.where(d.base.e.unsqueeze(-1), d.base.change, d.base.static)
-    return torch.where(d.open, normal(chosen).log_prob(value), 0.0)
+    return torch.where(d.open, mixture_score(d.base, value), 0.0)
 
 
 def frames(*batch: int, seed: int = 1) -> tuple[IsotropicFrames, Leaves]:
@@ -157,19 +176,22 @@ def relaxed_score(d: LogitRelaxedBernoulli, value: Tensor) -> Tensor:
     return theirs.log_prob(value)
 
 
-def carried(*batch: int, seed: int = 1) -> tuple[Carried, Leaves]:
-    value = randn(*batch, 3, seed=seed).requires_grad_()
-    return Carried(value), [value]
+def carried(*batch: int, seed: int = 1, place: Place = ()) -> tuple[Carried, Leaves]:
+    value = randn(*batch, 3, *place, seed=seed).requires_grad_()
+    return Carried(value, 1 + len(place)), [value]
+
+
+def carried_score(d: Carried, value: Tensor) -> Tensor:
+    return value.new_zeros(value.shape[: -d.event_dim])
 
 
 CASES = {
-    "DiagonalNormal": Case(diagonal, lambda d, x: normal(d.parameters).log_prob(x), (3,)),
-    "TemporalMixture": Case(
-        mixture,
-        lambda d, x: torch.where(d.e, normal(d.change).log_prob(x), normal(d.static).log_prob(x)),
-        (3,),
-    ),
+    "DiagonalNormal": Case(diagonal, diagonal_score, (3,)),
+    "DiagonalNormal, maps": Case(partial(diagonal, place=MAP), diagonal_score, (3, *MAP)),
+    "TemporalMixture": Case(mixture, mixture_score, (3,)),
+    "TemporalMixture, maps": Case(partial(mixture, place=MAP), mixture_score, (3, *MAP)),
     "Held": Case(held, held_score, (3,)),
+    "Held, maps": Case(partial(held, place=MAP), held_score, (3, *MAP)),
     "IsotropicFrames": Case(frames, frames_score, (2, 1, 3, 2)),
     "LaplaceFrames": Case(laplace, laplace_score, (2, 1, 3, 2)),
     "BernoulliFrames": Case(black_and_white, black_and_white_score, (2, 1, 4, 6)),
@@ -177,7 +199,8 @@ CASES = {
     "NestedBernoulli, partly closed": Case(nested, nested_score, ()),
     "Decided": Case(decided, lambda d, x: td.Bernoulli(probs=d.e).log_prob(x), (), moving=False),
     "LogitRelaxedBernoulli": Case(relaxed, relaxed_score, ()),
-    "Carried": Case(carried, lambda d, x: x.new_zeros(x.shape[:-1]), (3,)),
+    "Carried": Case(carried, carried_score, (3,)),
+    "Carried, maps": Case(partial(carried, place=MAP), carried_score, (3, *MAP)),
 }
 BATCHES = [(), (4,), (1,), (2, 4)]
 
@@ -279,9 +302,9 @@ def test_draw_gradients(case: Case) -> None:
 def _rebuilt(d: Any, leaves: Any) -> Any:
     """The same distribution on other leaves."""
     if isinstance(d, DiagonalNormal):
-        return DiagonalNormal(*leaves)
+        return DiagonalNormal(leaves[0], d.event_dim)
     if isinstance(d, TemporalMixture):
-        return TemporalMixture(d.e, *leaves)
+        return TemporalMixture(d.e, leaves[0], leaves[1], d.event_dim)
     if isinstance(d, Held):
         return Held(_rebuilt(d.base, leaves), d.held, d.open)
     if isinstance(d, IsotropicFrames):
@@ -295,7 +318,7 @@ def _rebuilt(d: Any, leaves: Any) -> Any:
     if isinstance(d, LogitRelaxedBernoulli):
         return LogitRelaxedBernoulli(*leaves)
     assert isinstance(d, Carried)
-    return Carried(*leaves)
+    return Carried(leaves[0], d.event_dim)
 
 
 N = 4000
@@ -347,6 +370,10 @@ def test_pyro_takes_it_in_plates(case: Case, plates: tuple[int, ...]) -> None:
     close(node["log_prob"], d.log_prob(node["value"]))
 
 
+def _maps(q: Callable[..., Any], p: Callable[..., Any]) -> tuple[Any, Any]:
+    return q(4, seed=1, place=MAP)[0], p(4, seed=20, place=MAP)[0]
+
+
 # KLs: name -> (q, p), batches of 4
 PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "normal, normal": lambda: (diagonal(4, seed=1)[0], diagonal(4, seed=20)[0]),
@@ -367,6 +394,16 @@ PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "decided, decided": lambda: (decided(4, seed=1)[0], decided(4, seed=1)[0]),
     "carried, carried": lambda: (carried(4, seed=1)[0], carried(4, seed=20)[0]),
 }
+PAIRS |= {
+    f"maps: {name}": partial(_maps, *makes)
+    for name, makes in {
+        "normal, normal": (diagonal, diagonal),
+        "normal, mixture": (diagonal, mixture),
+        "mixture, mixture": (mixture, mixture),
+        "held, held": (held, held),
+        "carried, carried": (carried, carried),
+    }.items()
+}
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -381,25 +418,22 @@ def test_kl_is_the_mean_log_ratio(pair: str) -> None:
         assert ((ratio.mean(0) - kl).abs() <= SIGMAS * error + 1e-12).all()
 
 
-def reference_kl(q: Tensor, p: Tensor) -> Tensor:
-    return kl_divergence(normal(q), normal(p))
+@pytest.mark.parametrize("place", [(), MAP])
+def test_normal_kls_are_torchs_value_and_gradient(place: Place) -> None:
+    q, p = packed(4, seed=1, place=place), packed(4, seed=20, place=place)
+    change, e, events = packed(4, seed=30, place=place), mask(4, seed=3), 1 + len(place)
+    mixed = where(e, change, p, events)
 
+    def reference_kl(q: Tensor, p: Tensor) -> Tensor:
+        return kl_divergence(normal(q, events), normal(p, events))
 
-def test_normal_kls_are_torchs_value_and_gradient() -> None:
-    q, p = packed(4, seed=1), packed(4, seed=20)
-    change, e = packed(4, seed=30), mask(4, seed=3)
-    mixed = torch.where(e.unsqueeze(-1), change, p)
+    belief = DiagonalNormal(q, events)
+    static, moved = TemporalMixture(e, q, p, events), TemporalMixture(e, p, change, events)
     for actual, expected in (
-        (kl_divergence(DiagonalNormal(q), DiagonalNormal(p)), reference_kl(q, p)),
-        (ours.normal_kl(q, p), reference_kl(q, p)),
-        (
-            kl_divergence(DiagonalNormal(q), TemporalMixture(e, p, change)),
-            reference_kl(q, mixed),
-        ),
-        (
-            kl_divergence(TemporalMixture(e, q, p), TemporalMixture(e, p, change)),
-            reference_kl(torch.where(e.unsqueeze(-1), p, q), mixed),
-        ),
+        (kl_divergence(belief, DiagonalNormal(p, events)), reference_kl(q, p)),
+        (ours.normal_kl(q, p, events), reference_kl(q, p)),
+        (kl_divergence(belief, moved), reference_kl(q, mixed)),
+        (kl_divergence(static, moved), reference_kl(where(e, p, q, events), mixed)),
     ):
         close(actual, expected)
         leaves = [q, p, change]
@@ -427,6 +461,7 @@ def test_bernoulli_kls_are_torchs_value_and_gradient() -> None:
 
 
 @pytest.mark.parametrize("pair", ["normal, normal", "mixture, mixture", "held, held"])
-def test_kl_of_a_belief_with_itself_is_exactly_zero(pair: str) -> None:
-    q, _ = PAIRS[pair]()
+@pytest.mark.parametrize("kind", ["", "maps: "])
+def test_kl_of_a_belief_with_itself_is_exactly_zero(pair: str, kind: str) -> None:
+    q, _ = PAIRS[kind + pair]()
     assert torch.equal(kl_divergence(q, q), torch.zeros(4, dtype=torch.float64))

@@ -1,5 +1,6 @@
 """The packed diagonal Gaussian beyond the contract."""
 
+import pytest
 import torch
 import torch.distributions as td
 
@@ -7,32 +8,48 @@ from pyrovp.distributions import DiagonalNormal, normal_kl
 from pyrovp.lazy import Deferred
 from tests.oracles.tiny import close, randn
 
+MAP = (2, 2)
+PLACES = pytest.mark.parametrize("place", [(), MAP], ids=["vectors", "maps"])
 
-def parameters(*batch: int, seed: int = 0) -> torch.Tensor:
-    return torch.cat((randn(*batch, 3, seed=seed), randn(*batch, 3, seed=seed + 1).exp()), -1)
+
+def parameters(*batch: int, seed: int = 0, place: tuple[int, ...] = ()) -> torch.Tensor:
+    mean, raw = (randn(*batch, 3, *place, seed=seed + i) for i in range(2))
+    return torch.cat((mean, raw.exp()), -1 - len(place))
 
 
-def test_packing() -> None:
-    mean, std = randn(4, 3), randn(4, 3, seed=1).exp()
-    d = DiagonalNormal.of(mean, std)
-    assert torch.equal(d.parameters, torch.cat((mean, std), -1))
+@PLACES
+def test_packing(place: tuple[int, ...]) -> None:
+    mean, std = randn(4, 3, *place), randn(4, 3, *place, seed=1).exp()
+    d = DiagonalNormal.of(mean, std, 1 + len(place))
+    assert torch.equal(d.parameters, torch.cat((mean, std), 1))
     assert torch.equal(d.mean, mean)
     assert torch.equal(d.stddev, std)
     close(d.variance, std**2)
 
 
-def test_entropy_is_torchs() -> None:
-    d = DiagonalNormal(parameters(4))
-    close(d.entropy(), td.Independent(td.Normal(d.mean, d.stddev), 1).entropy())
+@PLACES
+def test_entropy_is_torchs(place: tuple[int, ...]) -> None:
+    d = DiagonalNormal(parameters(4, place=place), 1 + len(place))
+    close(d.entropy(), td.Independent(td.Normal(d.mean, d.stddev), d.event_dim).entropy())
 
 
-def test_a_draw_is_mean_and_std_times_noise() -> None:
-    p = parameters(4)
+@PLACES
+def test_a_draw_is_mean_and_std_times_noise(place: tuple[int, ...]) -> None:
+    p = parameters(4, place=place)
     torch.manual_seed(1)
-    z = DiagonalNormal(p).rsample()
+    z = DiagonalNormal(p, 1 + len(place)).rsample()
     torch.manual_seed(1)
-    noise = torch.randn(4, 3, dtype=torch.float64)
+    noise = torch.randn(4, 3, *place, dtype=torch.float64)
     close(z, p[:, :3] + p[:, 3:] * noise)
+
+
+def test_a_drawn_map_is_stored_as_its_mean() -> None:
+    """Channels last where networks leave them so: what reads it need not turn it again."""
+    p = parameters(4, place=MAP).contiguous(memory_format=torch.channels_last)
+    d = DiagonalNormal(p, 3)
+    assert d.mean.stride() == (24, 1, 12, 6)
+    for z in (d.rsample(), d.sample()):
+        assert z.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_kl_by_hand() -> None:
@@ -42,21 +59,32 @@ def test_kl_by_hand() -> None:
     close(normal_kl(q, p), 2 - torch.tensor(2.0, dtype=torch.float64).log())
 
 
-def test_kl_broadcasts_over_particles() -> None:
-    q, p = parameters(5, 4), parameters(4, seed=7)
-    close(normal_kl(q, p), torch.stack([normal_kl(one, p) for one in q]))
+@PLACES
+def test_kl_broadcasts_over_particles(place: tuple[int, ...]) -> None:
+    q, p = parameters(5, 4, place=place), parameters(4, seed=7, place=place)
+    events = 1 + len(place)
+    expected = torch.stack([normal_kl(one, p, events) for one in q])
+    close(normal_kl(q, p, events), expected)
+    assert expected.shape == (5, 4)
 
 
-def test_parameters_to_be_are_computed_when_they_are_read() -> None:
+def test_kl_of_maps_is_that_of_all_their_values() -> None:
+    q, p = parameters(4, place=MAP), parameters(4, seed=7, place=MAP)
+    a, b = (torch.cat([half.flatten(1) for half in x.chunk(2, 1)], 1) for x in (q, p))
+    close(normal_kl(q, p, 3), normal_kl(a, b))
+
+
+@PLACES
+def test_parameters_to_be_are_computed_when_they_are_read(place: tuple[int, ...]) -> None:
     calls = []
 
     def prior(h: torch.Tensor) -> torch.Tensor:
         calls.append(h)
         return h * 2
 
-    h = parameters(4)
-    d = DiagonalNormal(Deferred(prior, (h,), (4, 6)))
-    assert (d.batch_shape, d.event_shape) == ((4,), (3,))
+    h = parameters(4, place=place)
+    d = DiagonalNormal(Deferred(prior, (h,), (4, 6, *place)), 1 + len(place))
+    assert (d.batch_shape, d.event_shape) == ((4,), (3, *place))
     d.expand((4,))
     assert not calls, "a plate asks for the shape only"
     assert torch.equal(d.parameters, 2 * h)

@@ -24,7 +24,7 @@ def test_channels(tmp_path: Path) -> None:
         values = np.asarray(steps.get_data()[0])
         assert np.allclose(values, KL[level].double().mean(0).sort(descending=True).values.numpy())
         assert [float(np.asarray(line.get_ydata())[0]) for line in axes.lines] == [0.01, 0.15]
-        assert axes.get_ylabel() == "KL [nats per unit]"
+        assert axes.get_ylabel() == "KL [nats a frame]"
     title = figure.axes[1].get_title("left")
     assert "2 of 3 channels active, 1 maximally" in title and "mean 0.0717" in title
     channels_png(tmp_path / "channels.png", KL)

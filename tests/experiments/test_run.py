@@ -13,8 +13,8 @@ from pyrovp.train import read_rows
 from tests.experiments.tiny import Outcome
 
 Command = Callable[..., Outcome]
-MODELS = ["cwvae", "dlh", "notmpabs", "rssm", "tald"]
-PICTURES = ["predictions.png", "predictions.gif", "curves.png", "levels.png"]
+MODELS = ["cwvae", "dlh", "hvrnn", "mixed", "notmpabs", "rssm", "svg_lp", "tald", "vrnn", "vta"]
+PICTURES = ["predictions.png", "predictions.gif", "curves.png", "levels.png", "channels.png"]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

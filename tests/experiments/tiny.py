@@ -16,6 +16,13 @@ SIZES = {
     "cwvae": ("model.memory=8", "model.hidden=8", "model.state=3", "guide.lift=[8]"),
     "dlh": ("model.memory=8", "model.context=8", "model.state=3", "model.hidden=[8]"),
 }
+SIZES["hvrnn"] = ("model.latents=[1,4]", "model.width=4", "model.given=2")
+SIZES["vrnn"] = SIZES["hvrnn"][1:]
+SIZES["mixed"] = ("model.hierarchy.given=2",)
+SIZES["svg_lp"] = ("model.width=0.05", "model.memory=8", "model.features=8", "model.context=2")
+SIZES["vta"] = (
+    "model.belief=4", "model.features=4", "model.state=3", "model.given=1", "model.tail=1",
+)  # fmt: skip
 for name in ("tald", "notmpabs", "rssm"):
     SIZES[name] = SIZES["cwvae"]
 
