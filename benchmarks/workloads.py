@@ -96,8 +96,8 @@ def _svg(**sizes: Any) -> nn.Module:
     return Objective(model, system_guides.svg_lp(model), per="pixel")
 
 
-def _vta(**ends: int) -> nn.Module:
-    model = systems.vta(**ends)
+def _vta(given: int = 5, tail: int = 5) -> nn.Module:
+    model = systems.vta(given=given, tail=tail)
     return Objective(model, system_guides.vta(model), per="frame")
 
 

@@ -12,6 +12,8 @@ Reference:
 
 import torch
 
+from pyrovp.heads import Gaussian
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import OwnHead, PosteriorHead
 from pyrovp.programs import Filtering, LatentDynamics
 
@@ -19,7 +21,7 @@ __all__ = ["cwvae", "notmpabs", "rssm", "tald"]
 
 
 def cwvae(
-    model: LatentDynamics,
+    model: LatentDynamics[Hierarchy],
     *,
     lift: tuple[int, ...] = (1000, 1000),
     hidden: int | None = None,
@@ -32,11 +34,25 @@ def cwvae(
         lift: Hidden widths of the networks between the levels' features.
         hidden: Width of the posterior's two hidden layers; None: the prior's.
         posterior: The posterior's head; None: the released code's own head.
+
+    Raises:
+        ValueError: If a width is to be the prior's, and its head has no hidden layer.
     """
     if posterior is None:
-        width = model.hierarchy.levels[0].state.hidden[0] if hidden is None else hidden
+        width = _hidden(model.hierarchy) if hidden is None else hidden
         posterior = OwnHead(hidden=(width, width))
     return Filtering(model.hierarchy, lift=tuple(lift), activation=torch.relu, posterior=posterior)
+
+
+def _hidden(hierarchy: Hierarchy) -> int:
+    """The width of the prior's hidden layers."""
+    state = hierarchy.levels[0].state
+    if not isinstance(state, Gaussian) or not state.hidden:
+        raise ValueError(
+            f"the posterior's hidden layers are as wide as the prior's, but level 1's state is "
+            f"{state}, whose head has none: give hidden=200, say"
+        )
+    return state.hidden[0]
 
 
 tald = cwvae

@@ -15,12 +15,14 @@ Reference:
 
 import torch.nn.functional as F
 
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.sizes import channels
 
 __all__ = ["dlh"]
 
 
-def dlh(model: LatentDynamics, *, lift: tuple[int, ...] | None = None) -> Filtering:
+def dlh(model: LatentDynamics[Hierarchy], *, lift: tuple[int, ...] | None = None) -> Filtering:
     """The guide of a `pyrovp.models.dlh`.
 
     Args:
@@ -28,9 +30,10 @@ def dlh(model: LatentDynamics, *, lift: tuple[int, ...] | None = None) -> Filter
         lift: Hidden widths of the networks between the levels' features; None: one layer of
             the features' own size.
     """
-    features = int(model.hierarchy.encoder.features)  # type: ignore[arg-type]
+    hierarchy = model.hierarchy
+    features = channels(hierarchy.evidence_size(hierarchy.levels[0]))
     return Filtering(
-        model.hierarchy,
+        hierarchy,
         lift=(features,) if lift is None else tuple(lift),
         activation=F.elu,
     )

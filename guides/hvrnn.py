@@ -10,15 +10,16 @@ Reference:
     and Section 4.2; no z_{t-1} enters a cell, see `pyrovp.models.hvrnn`.
 """
 
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import Twin
 from pyrovp.programs import Filtering, LatentDynamics
 
 __all__ = ["hvrnn", "vrnn"]
 
 
-def hvrnn(model: LatentDynamics) -> Filtering:
+def hvrnn(model: LatentDynamics[Hierarchy]) -> Filtering:
     """The guide of a `pyrovp.models.hvrnn`; the encoder is shared."""
-    return Filtering(model.hierarchy, posterior=Twin())  # type: ignore[arg-type]
+    return Filtering(model.hierarchy, posterior=Twin())
 
 
 vrnn = hvrnn

@@ -6,6 +6,7 @@ Reference:
     Stochastic Video Generation with a Learned Prior (Denton, Fergus, 2018), Section 3.1.
 """
 
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import Twin
 from pyrovp.programs import Filtering, LatentDynamics
 from pyrovp.weights import draw_weights
@@ -13,11 +14,11 @@ from pyrovp.weights import draw_weights
 __all__ = ["svg_lp"]
 
 
-def svg_lp(model: LatentDynamics) -> Filtering:
+def svg_lp(model: LatentDynamics[Hierarchy]) -> Filtering:
     """The guide of a `pyrovp.models.svg_lp`; the encoder is shared.
 
     Its own networks start from the released code's initial weights.
     """
-    guide = Filtering(model.hierarchy, posterior=Twin())  # type: ignore[arg-type]
+    guide = Filtering(model.hierarchy, posterior=Twin())
     draw_weights(guide.heads)
     return guide

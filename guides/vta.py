@@ -136,7 +136,7 @@ class _Evidence:
         return self.guide.observation(a, self.h)
 
 
-def vta(model: LatentDynamics) -> VTAGuide:
+def vta(model: LatentDynamics[VTA]) -> VTAGuide:
     """The guide of a `pyrovp.models.vta`.
 
     Args:

@@ -46,7 +46,7 @@ def cwvae(
     resolution: int = 64,
     width: float = 1.0,
     std: float | None = 1.0,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """The Clockwork VAE's generative program; the defaults are the paper's for Moving MNIST.
 
     Args:
@@ -107,7 +107,7 @@ def notmpabs(
     resolution: int = 64,
     width: float = 1.0,
     std: float | None = 1.0,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """NoTmpAbs: a CW-VAE without temporal abstraction, every level at every frame (k = 1)."""
     return cwvae(
         levels=levels,
@@ -131,7 +131,7 @@ def rssm(
     resolution: int = 64,
     width: float = 1.0,
     std: float | None = 1.0,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """RSSM as CW-VAE's baseline: one level at every frame."""
     return notmpabs(
         levels=1,

@@ -44,7 +44,7 @@ def dlh(
     channels: int = 1,
     resolution: int = 64,
     width: float = 1.0,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """The Dynamic Latent Hierarchy's generative program; sizes default to the paper's.
 
     Args:

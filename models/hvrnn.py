@@ -44,7 +44,7 @@ def hvrnn(
     lean: bool = False,
     cells: Sequence[int] | None = None,
     likelihood: Likelihood | None = None,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """HVRNN's generative program; the defaults are the paper's for BAIR.
 
     Args:
@@ -114,7 +114,7 @@ def vrnn(
     lean: bool = False,
     cells: Sequence[int] | None = None,
     likelihood: Likelihood | None = None,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """VRNN as HVRNN's baseline "w/o hier": one level of one pixel, the decoder of six cells."""
     return hvrnn(
         latents=(1,),

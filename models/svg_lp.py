@@ -15,6 +15,7 @@ The paper's objective, Σ_t mean squared error + β KL with β = 1e-4, is the bo
 divided by the D pixels of a frame, its KL weighted by β D.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -28,13 +29,14 @@ from pyrovp.hierarchy import Hierarchy
 from pyrovp.levels import Level
 from pyrovp.nets import SkipDCGANDecoder, SkipDCGANEncoder, VGGDecoder, VGGEncoder
 from pyrovp.nets.batch_norm import Statistics
+from pyrovp.nets.skip_decoder import SkipDecoder
 from pyrovp.programs import LatentDynamics
 from pyrovp.weights import draw_weights
 from pyrovp.wiring import Dense
 
 __all__ = ["svg_lp"]
 
-NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+NETWORKS: dict[str, tuple[Callable[..., nn.Module], Callable[..., SkipDecoder]]] = {
     "dcgan": (SkipDCGANEncoder, SkipDCGANDecoder),
     "vgg": (VGGEncoder, VGGDecoder),
 }
@@ -52,7 +54,7 @@ def svg_lp(
     width: float = 1.0,
     statistics: Statistics = "each",
     std: float = 2**-0.5,
-) -> LatentDynamics:
+) -> LatentDynamics[Hierarchy]:
     """SVG-LP's generative program; the defaults are the paper's for Stochastic Moving MNIST.
 
     Args:

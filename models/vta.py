@@ -225,7 +225,7 @@ def vta(
     segments: SegmentPrior | None = SegmentPrior(),  # noqa: B008
     temperature: Callable[[int], float] = TEMPERATURE,
     std: float | None = 1.0,
-) -> LatentDynamics:
+) -> LatentDynamics[VTA]:
     """Variational Temporal Abstraction's generative program; the defaults are the paper's.
 
     Args:

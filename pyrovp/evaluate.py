@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pyrovp.metrics import Protocol, baselines, best_of, metrics_table, psnr, relative_sharpness
 from pyrovp.metrics import ssim as structural_similarity
+from pyrovp.nets.batch_norm import batch_statistics
 from pyrovp.predict import Rollout, open_loop
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
+from pyrovp.state_space import StateSpace
 from pyrovp.train.randomness import seed_noise, undisturbed
 
 __all__ = ["Films", "Results", "evaluate"]
@@ -113,8 +115,8 @@ class Results:
 
 
 def evaluate(
-    model: LatentDynamics,
-    guide: Filtering,
+    model: LatentDynamics[StateSpace],
+    guide: nn.Module,
     dataset: Dataset[Any],
     training: Dataset[Any],
     protocol: Protocol,
@@ -124,6 +126,7 @@ def evaluate(
     training_clips: int = 128,
     films: int = 4,
     seed: int = 0,
+    batch_norms: bool = False,
 ) -> Results:
     """Predicts held-out sequences and scores them beside the baselines.
 
@@ -137,6 +140,8 @@ def evaluate(
         training_clips: How many training clips the baselines know.
         films: How many sequences are kept for pictures.
         seed: Key of the noise and of the random baseline.
+        batch_norms: Whether BatchNorms use their batch's statistics; see
+            `pyrovp.nets.batch_norm.batch_statistics`.
 
     Raises:
         ValueError: If a clip is too short for the protocol.
@@ -147,9 +152,10 @@ def evaluate(
     modes = model.training, guide.training
     parts: list[_Part] = []
     try:
-        with undisturbed(), torch.no_grad():
-            model.eval()
-            guide.eval()
+        model.eval()
+        guide.eval()
+        modules = (model, guide) if batch_norms else ()
+        with undisturbed(), torch.no_grad(), batch_statistics(*modules):
             for start in range(0, count, batch):
                 seed_noise(seed, start, device)
                 video = _videos(dataset, range(start, min(start + batch, count))).to(device)
@@ -175,8 +181,8 @@ class _Part:
 
 
 def _score(
-    model: LatentDynamics,
-    guide: Filtering,
+    model: LatentDynamics[StateSpace],
+    guide: nn.Module,
     video: Tensor,
     known: Tensor,
     protocol: Protocol,
@@ -257,7 +263,7 @@ def _videos(dataset: Dataset[Any], indices: range) -> Tensor:
     return torch.stack([dataset[index]["video"] for index in indices])
 
 
-def _gated(model: LatentDynamics) -> tuple[int, ...]:
+def _gated(model: LatentDynamics[StateSpace]) -> tuple[int, ...]:
     levels = enumerate(model.hierarchy.levels, 1)
     return tuple(n for n, level in levels if level.gate is not None)
 

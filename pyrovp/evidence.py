@@ -19,6 +19,7 @@ Reference:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ __all__ = [
     "PastFrame",
     "before",
     "encode",
+    "features_of",
     "first",
     "seen_size",
     "tap",
@@ -99,20 +101,35 @@ def encode(encoder: nn.Module, video: Tensor) -> Features:
     return {r: f.unflatten(0, (length, batch)).transpose(0, 1) for r, f in pyramid.items()}
 
 
+def features_of(encoder: nn.Module) -> int | dict[int, int]:
+    """What an encoder says of its features: X of a vector, or {r: C} of maps by resolution.
+
+    Raises:
+        ValueError: If it says neither.
+    """
+    features: Any = getattr(encoder, "features", None)
+    if isinstance(features, int | dict):
+        return features
+    raise ValueError(
+        "an encoder has an attribute `features`, the size of its vector or its maps' channels by "
+        f"resolution, {{8: 512, 1: 512}}; this {type(encoder).__name__}'s is {features!r}"
+    )
+
+
 def seen_size(encoder: nn.Module, resolution: int, vector: bool) -> Size:
     """The size of what `tap` gives.
 
     Raises:
         ValueError: If the encoder has no such map.
     """
-    features = encoder.features
+    features = features_of(encoder)
     if not isinstance(features, dict):
         if not vector:
             raise ValueError(
                 "a memory of maps reads maps, but this encoder makes one vector of a frame; use "
                 "an encoder with features by resolution, such as ResidualEncoder"
             )
-        return int(features)  # type: ignore[call-overload]
+        return features
     if resolution not in features:
         raise ValueError(
             f"the encoder has no features at {resolution} pixels; it has {sorted(features)}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pyrovp.clocks import check_nesting
 from pyrovp.emission import Emission, FrameModel
-from pyrovp.evidence import Features, before, encode, first, seen_size, tap
+from pyrovp.evidence import Features, before, encode, features_of, first, seen_size, tap
 from pyrovp.lazy import stack_frames
 from pyrovp.levels import Level
 from pyrovp.memo import memo
@@ -45,7 +45,7 @@ class Hierarchy(StateSpace):
 
     Raises:
         ValueError: If there is no level, clocks do not nest, level 1 has a gate, or something
-            reads past frames and none is given.
+            reads past frames and none is given; or for an encoder without `features`.
 
     Attributes:
         levels: The levels' descriptions.
@@ -98,11 +98,8 @@ class Hierarchy(StateSpace):
             {str(n): cell for n, cell in enumerate(gates) if cell is not None}
         )
         self._sweep = Sweep(self.levels, self.parts, gates, given)
-        features = encoder.features
         self.emission: FrameModel = emission.build(
-            built[-1].hands_down,
-            features if isinstance(features, dict) else int(features),  # type: ignore[arg-type]
-            given,
+            built[-1].hands_down, features_of(encoder), given
         )
         reads = any(level.reads is not None for level in self.levels)
         self.looks = reads or self.emission.feeds_back

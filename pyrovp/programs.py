@@ -9,6 +9,7 @@ Both are plain modules: parameters are torch's, the global parameter store stays
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Generic, TypeVar
 
 import pyro
 import pyro.distributions as dist
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 
 from pyrovp import sites
 from pyrovp.checks import check_video
-from pyrovp.evidence import Ladder, encode, whole_windows, windows
+from pyrovp.evidence import Ladder, encode, features_of, whole_windows, windows
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.levels import Level
 from pyrovp.memo import memo
 from pyrovp.nets.mlp import MLP
 from pyrovp.posteriors import OwnHead, PosteriorHead, Twin
+from pyrovp.sizes import Size
 from pyrovp.state_space import StateSpace
 from pyrovp.walk import walk
 
@@ -30,19 +32,22 @@ __all__ = ["PLATE", "Filtering", "LatentDynamics"]
 
 PLATE = "sequences"
 
+S_co = TypeVar("S_co", bound=StateSpace, covariant=True)
 
-class LatentDynamics(nn.Module):
+
+class LatentDynamics(nn.Module, Generic[S_co]):
     """The generative program: latents frame by frame, and all frames at once.
 
     Args:
-        hierarchy: The composition, a `Hierarchy` or another `StateSpace`.
+        hierarchy: The composition, a `Hierarchy` or another `StateSpace`; its type is the model's,
+            as in `LatentDynamics[Hierarchy]`.
 
     Example:
         >>> model(video)                        # scores a video      # doctest: +SKIP
         >>> model(length=100, batch=8)          # draws one           # doctest: +SKIP
     """
 
-    def __init__(self, hierarchy: StateSpace) -> None:
+    def __init__(self, hierarchy: S_co) -> None:
         super().__init__()
         _check_hierarchy("LatentDynamics", hierarchy, StateSpace)
         self.hierarchy = hierarchy
@@ -128,13 +133,14 @@ class Filtering(nn.Module):
         self.hierarchy = hierarchy
         kinds = _kinds(posterior, hierarchy.levels)
         self.ladder: Ladder | None = None
-        if isinstance(hierarchy.encoder.features, dict):
+        own = features_of(hierarchy.encoder)
+        sizes: Sequence[Size]
+        if isinstance(own, dict):
             sizes = [hierarchy.evidence_size(level) for level in hierarchy.levels]
         else:
-            size = int(hierarchy.encoder.features)  # type: ignore[arg-type]
-            sizes = [size, *[features or size] * (len(hierarchy.levels) - 1)]
+            sizes = rungs = [own, *[features or own] * (len(hierarchy.levels) - 1)]
             self.ladder = Ladder(
-                [MLP(a, lift, b, activation) for a, b in zip(sizes, sizes[1:], strict=False)]
+                [MLP(a, lift, b, activation) for a, b in zip(rungs, rungs[1:], strict=False)]
             )
         heads = []
         for kind, level, part, size in zip(

@@ -47,5 +47,5 @@ def channels(size: Size) -> int:
 
 
 def pooled(value: Tensor, size: Size) -> Tensor:
-    """A vector [..., channels(size)] of a value of this size: maps are averaged over their place."""
+    """A vector [..., channels(size)] of a value of this size: the mean over a map's place."""
     return value.mean((-2, -1)) if isinstance(size, Map) else value

@@ -164,9 +164,8 @@ class Sweep:
             change = self.parts[n].prior(h, c)
         assert old.belief is not None
         events = self.levels[n].state.event_dim
-        return self._gate(n).infer(
-            *(_vector(b, events) for b in (q, change, old.belief)), logit, open
-        )
+        inferred, prior, kept = (_vector(belief, events) for belief in (q, change, old.belief))
+        return self._gate(n).infer(inferred, prior, kept, logit, open)
 
     # The top-down sweep
 

@@ -102,7 +102,7 @@ def _frame_by_frame(
     posterior: Posterior | None,
 ) -> dict[int, _Column]:
     columns: dict[int, _Column] = {n: _Column([]) for n in members}
-    held = start.levels
+    held: Sequence[LevelState] = start.levels
     look = any(hierarchy.levels[n].reads is not None for n in members)
     for i, t in enumerate(frames):
         now = list(held)

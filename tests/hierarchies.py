@@ -100,7 +100,7 @@ def cases(draw: st.DrawFn, *, lowest_gate: int = 1) -> Case:
     )
 
 
-def build(case: Case, seed: int = 0) -> tuple[LatentDynamics, Filtering]:
+def build(case: Case, seed: int = 0) -> tuple[LatentDynamics[Hierarchy], Filtering]:
     """Model and guide in float64, with weights under which gates open and close.
 
     Fresh networks hardly look at the frames, and their gates stay shut: features are scaled up,

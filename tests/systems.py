@@ -21,6 +21,8 @@ from pyrovp.nets import DCGANDecoder, DCGANEncoder
 from pyrovp.programs import Filtering, LatentDynamics
 from pyrovp.wiring import Parent
 
+Programs = tuple[LatentDynamics[Hierarchy], Filtering]
+
 
 def clip(frames: int, *, batch: int = 2, seed: int = 5) -> Tensor:
     """A video of noise that stands almost still here and there: there is a reason to close."""
@@ -34,7 +36,7 @@ def clip(frames: int, *, batch: int = 2, seed: int = 5) -> Tensor:
 
 def tiny_cwvae(
     *, levels: int = 3, factor: int = 2, seed: int = 3, std: float | None = 2.0
-) -> tuple[LatentDynamics, Filtering]:
+) -> Programs:
     """A CW-VAE and its guide."""
     torch.manual_seed(seed)
     model = cwvae(
@@ -59,7 +61,7 @@ def tiny_dlh(
     rule: Rule | None = None,
     seed: int = 8,
     std: float | None = 2.0,
-) -> tuple[LatentDynamics, Filtering]:
+) -> Programs:
     """A DLH and its guide, with weights under which gates open at some ticks and not at others.
 
     Fresh networks hardly look at the frames and their gates stay shut: features are scaled up,
@@ -92,7 +94,7 @@ def tiny_dlh(
     return model, guide
 
 
-def tiny_mixed(*, rule: Rule | None = None, seed: int = 8) -> tuple[LatentDynamics, Filtering]:
+def tiny_mixed(*, rule: Rule | None = None, seed: int = 8) -> Programs:
     """Composed of everything: two clocks under two gated levels, contexts joined at the cells."""
     torch.manual_seed(seed)
     gate = MixtureGate(size=3) if rule is None else MixtureGate(rule=rule, size=3)

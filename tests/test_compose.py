@@ -82,4 +82,4 @@ def test_the_two_programs_want_a_hierarchy() -> None:
     with pytest.raises(ValueError, match=r"Filtering needs a Hierarchy, .* model\.hierarchy"):
         pv.Filtering(model)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="LatentDynamics needs a Hierarchy.* got a list"):
-        pv.LatentDynamics([])  # type: ignore[arg-type]
+        pv.LatentDynamics([])  # type: ignore[type-var]

@@ -51,7 +51,8 @@ def test_the_decoder_is_built_for_the_contexts_size() -> None:
 def test_a_fixed_std_has_no_parameter_and_a_learned_one_a_gradient() -> None:
     assert not any("std" in name for name, _ in build(0.4).named_parameters())
     frames = build(LearnedStd(0.4))
-    parameter: Tensor = frames.likelihood.log_std  # type: ignore[assignment]
+    likelihood: Any = frames.likelihood
+    parameter = likelihood.log_std
     assert any(p is parameter for p in frames.parameters())
     context, video = randn(2, 4, I), randn(2, 4, 3, 2, 2, seed=1)
 

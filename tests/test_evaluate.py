@@ -11,12 +11,15 @@ import pyrovp.evaluate
 from pyrovp.data import MovingDigits
 from pyrovp.evaluate import Results, evaluate
 from pyrovp.guides import dlh as dlh_guide
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.metrics import PRESETS, Protocol
 from pyrovp.models import dlh
 from pyrovp.predict import Rollout
 from pyrovp.programs import Filtering, LatentDynamics
 
 CONTEXT, HORIZON = 3, 4
+
+Programs = tuple[LatentDynamics[Hierarchy], Filtering]
 
 
 def protocol(samples: int = 1) -> Protocol:
@@ -28,7 +31,7 @@ def digits(split: str = "test", length: int = CONTEXT + HORIZON, size: int = 5) 
 
 
 @pytest.fixture
-def programs() -> tuple[LatentDynamics, Filtering]:
+def programs() -> Programs:
     model = dlh(std=0.2, levels=2, state=2, memory=4, context=4, hidden=(4,), resolution=16,
                 width=0.25)  # fmt: skip
     return model, dlh_guide(model)
@@ -63,9 +66,7 @@ def offsets(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return values
 
 
-def test_figures_known_by_hand(
-    programs: tuple[LatentDynamics, Filtering], offsets: list[float]
-) -> None:
+def test_figures_known_by_hand(programs: Programs, offsets: list[float]) -> None:
     offsets.append(0.1)
     results = evaluate(*programs, digits(), digits("train"), protocol(), batch=2)
     summary = results.summary()
@@ -81,9 +82,7 @@ def test_figures_known_by_hand(
     assert "level 2 changes at 0.500 of the context's frames" in "\n".join(results.sentences())
 
 
-def test_pictures_show_the_first_clips(
-    programs: tuple[LatentDynamics, Filtering], offsets: list[float]
-) -> None:
+def test_pictures_show_the_first_clips(programs: Programs, offsets: list[float]) -> None:
     offsets.append(0.1)
     test = digits()
     films = evaluate(*programs, test, digits("train"), protocol(), batch=2, films=3).films
@@ -95,7 +94,7 @@ def test_pictures_show_the_first_clips(
 
 
 def test_the_best_sample_counts_and_the_first_is_shown(
-    programs: tuple[LatentDynamics, Filtering], offsets: list[float]
+    programs: Programs, offsets: list[float]
 ) -> None:
     offsets.extend([0.3, 0.1, 0.2])
     results = evaluate(*programs, digits(), digits("train"), protocol(3), batch=2)
@@ -104,7 +103,7 @@ def test_the_best_sample_counts_and_the_first_is_shown(
 
 
 @pytest.fixture
-def twice(programs: tuple[LatentDynamics, Filtering]) -> Iterator[tuple[Results, Results]]:
+def twice(programs: Programs) -> Iterator[tuple[Results, Results]]:
     def run() -> Results:
         return evaluate(*programs, digits(), digits("train"), protocol(), batch=2, seed=4)
 
@@ -124,7 +123,7 @@ def test_noise_is_its_own(twice: tuple[Results, Results]) -> None:
     }  # fmt: skip
 
 
-def test_clips_that_are_too_short(programs: tuple[LatentDynamics, Filtering]) -> None:
+def test_clips_that_are_too_short(programs: Programs) -> None:
     with pytest.raises(ValueError, match="have 6 frames, but .* need 7"):
         evaluate(*programs, digits(length=6), digits("train"), protocol())
     assert all(program.training for program in programs)  # as they were before

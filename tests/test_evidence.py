@@ -1,12 +1,13 @@
 """Windows of evidence against sums written as loops."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pyrovp.evidence import Ladder, encode, whole_windows, windows
+from pyrovp.evidence import Ladder, encode, features_of, whole_windows, windows
 from tests.oracles.tiny import close, randn
 
 
@@ -60,9 +61,21 @@ def test_encode_is_the_encoder_on_every_frame() -> None:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).double()
     video = randn(2, 4, 3, 2, 2)
     actual = encode(encoder, video)
-    assert actual.shape == (2, 4, 3)
+    assert isinstance(actual, Tensor) and actual.shape == (2, 4, 3)
     for b, t in product(range(2), range(4)):
         close(actual[b, t], encoder(video[b, t][None])[0])
+
+
+@pytest.mark.parametrize("features", [7, {8: 3, 1: 5}])
+def test_an_encoder_says_what_its_features_are(features: Any) -> None:
+    encoder = nn.Identity()
+    encoder.features = features
+    assert features_of(encoder) == features
+
+
+def test_an_encoder_that_does_not_say_is_refused() -> None:
+    with pytest.raises(ValueError, match="an encoder has an attribute `features`.* Flatten's is"):
+        features_of(nn.Flatten())
 
 
 def test_a_video_of_another_type_than_the_weights_is_refused() -> None:

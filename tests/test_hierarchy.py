@@ -40,7 +40,7 @@ from tests.toys.handlers import SiteNoise, check_particles, disagreement, run
 from tests.toys.hvrnn import Decoder, Encoder
 
 
-def walk(model: LatentDynamics, frames: int, q: Any = None) -> list[State]:
+def walk(model: LatentDynamics[Hierarchy], frames: int, q: Any = None) -> list[State]:
     """The states after each frame, replayed against a guide's trace or drawn."""
     states = []
     with poutine.replay(trace=q) if q is not None else SiteNoise():

@@ -94,6 +94,32 @@ def test_inputs_that_gain_particles_broadcast() -> None:
     close(together[1], force(values[1]))
 
 
+@pytest.mark.parametrize("particles", [(), (5,)])
+@pytest.mark.parametrize("event_dim", [1, 3])
+def test_maps_and_vectors_keep_their_dimensions(
+    event_dim: int, particles: tuple[int, ...]
+) -> None:
+    """Whichever of them have particles, and whatever the result is."""
+
+    def network(h: Tensor, c: tuple[Tensor, ...]) -> Tensor:
+        return h * c[0][..., None, None] if event_dim == 3 else h.sum((-2, -1)) * c[0]
+
+    shape = (*particles, 4, 3, 2, 2)[: -2 if event_dim == 1 else None]
+    for h_lead, c_lead in ((particles, ()), ((), particles)):
+        values = [
+            Deferred(
+                network,
+                (randn(*h_lead, 4, 3, 2, 2, seed=t), (randn(*c_lead, 4, 3, seed=t + 9),)),
+                shape,
+                event_dim,
+                (3, (1,)),
+            )
+            for t in range(5)
+        ]
+        together = stack(values)
+        close(together, torch.stack([force(value) for value in values]))
+
+
 def test_frames_are_stacked_before_the_features() -> None:
     frames = [randn(4, 3, seed=t) for t in range(5)]
     assert torch.equal(stack_frames(frames), torch.stack(frames, 1))

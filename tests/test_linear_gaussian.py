@@ -218,9 +218,7 @@ class LinearWiring(Wiring):
     def __init__(self, system: lg.LinearGaussian) -> None:
         self.system = system
 
-    def dynamics(
-        self, level: Level, above: Dynamics | None, seen: Size | None = None
-    ) -> Dynamics:
+    def dynamics(self, level: Level, above: Dynamics | None, seen: Size | None = None) -> Dynamics:
         return LinearDynamics(self.system, level)
 
 
@@ -309,7 +307,7 @@ def test_hierarchy_of_one_level_meets_the_closed_form(exact: bool, memo: bool) -
     )
 
     def smoothing(video: Tensor) -> None:
-        posterior = Smoothing(lg.smoothing_guide(system, x))
+        posterior: Any = Smoothing(lg.smoothing_guide(system, x))
         with pyro.plate(PLATE, video.shape[0], dim=-1):
             state = hierarchy.initial(video.shape[0])
             for t in range(T):

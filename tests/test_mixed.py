@@ -84,10 +84,12 @@ def build(gates: tuple[Gate | None, ...], reads: bool = False) -> System:
         for module in guide.modules():
             if isinstance(module, nn.GroupNorm):
                 module.weight.add_(1.0)
-        for level, dynamics, head in zip(levels, hierarchy.parts, guide.heads, strict=True):
-            norms: Any = (dynamics.head, head.head)
-            for norm, spread in zip((n.norm for n in norms), (1.0, -1.0), strict=True):
-                norm.weight.mul_(0.5)
+        for level, dynamics, head in zip(levels, hierarchy.dynamics, guide.heads, strict=True):
+            # Priors wide, posteriors narrow.
+            narrow = -5.0 if level.memory.resolution == 1 else -2.5
+            for part, spread in ((dynamics, 1.0), (head, narrow)):
+                norm: Any = part.head.norm
+                norm.weight[level.state.size :] *= 0.2
                 norm.bias[level.state.size :] += spread
     return System(model, guide)
 
@@ -133,5 +135,154 @@ def test_gates_open_and_close(kind: str, reads: bool) -> None:
     for q in (run(system.guide, video), None):
         for n in (1, 2):
             rate = float(decisions(states(system, video, q), n).double().mean())
-            print(kind, reads, q is None, n, rate)
             assert 0.05 < rate < 0.95, (q is None, n, rate)
+
+
+@KINDS
+@READS
+def test_trains_a_step(kind: str, reads: bool) -> None:
+    """Finite gradients and moving weights; the same without memo, and with Pyro's own bound."""
+    system, video = build((GATE_KINDS[kind],) * 2, reads), clip()
+    bounds: list[Any] = [HierarchyELBO(), HierarchyELBO(memo=False)]
+    if kind != "soft":  # a soft gate is not reparametrised
+        bounds.append(TraceMeanField_ELBO())
+    losses = []
+    for bound in bounds:
+        with SiteNoise():
+            losses.append(bound.differentiable_loss(system.model, system.guide, video))
+    for loss in losses[1:]:
+        close(loss, losses[0], rtol=1e-9)
+    parameters = dict(system.guide.named_parameters())
+    optimiser = torch.optim.Adam(parameters.values(), lr=1e-4)
+    losses[0].backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters.values())
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    optimiser.step()
+    moved = {name for name, p in parameters.items() if not torch.equal(p, before[name])}
+    own = [f"hierarchy.{part}.{n}" for part in ("dynamics", "starts") for n in range(3)]
+    gates = ["hierarchy.gates.1", "hierarchy.gates.2"]
+    heads = [f"heads.{n}.head.norm" for n in range(3)]
+    for part in (*own, *gates, *heads, "hierarchy.encoder", "hierarchy.emission"):
+        assert any(name.startswith(part) for name in moved), f"{part} did not move"
+    with SiteNoise():
+        after = HierarchyELBO().differentiable_loss(system.model, system.guide, video)
+    assert float(after.detach()) < float(losses[0].detach())
+    assert not pyro.get_param_store()
+
+
+def normal(parameters: Tensor) -> td.Distribution:
+    mean, std = parameters.chunk(2, -3)
+    return td.Independent(td.Normal(mean, std), 3)
+
+
+@READS
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+def test_a_gate_opens_where_the_posterior_is_nearer_to_the_change(kind: str, reads: bool) -> None:
+    """KLs of whole maps, by torch's own distributions; a soft gate weighs them."""
+    system, video = gated(kind, 2, reads), clip()
+    q = run(system.guide, video)
+    p = run(system.model, video, given=q)
+    kls = {t: kl for g in level_kls(p, q)[STATE, 2] for t, kl in zip(g.t, g.kl, strict=True)}
+    seen = set()
+    for t in TIMES[1:]:
+        now = normal(q.nodes[site(STATE, 2, t)]["fn"].parameters)
+        static = normal(q.nodes[site(BELIEF, 2, t - 1)]["value"])
+        change = normal(p.nodes[site(STATE, 2, t)]["fn"].change)
+        moved, stayed = td.kl_divergence(now, change), td.kl_divergence(now, static)
+        gate, prior = (trace.nodes[site(GATE, 2, t)] for trace in (q, p))
+        seen |= set(gate["value"].tolist())
+        if kind == "hard":
+            weight = (moved < stayed).double()
+            assert torch.equal(gate["value"], weight)
+        else:
+            weight = torch.sigmoid(stayed - moved + prior["fn"].logit)
+            close(gate["fn"].mean, weight)
+        close(kls[t], weight * moved + (1 - weight) * stayed)
+    assert seen == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+@pytest.mark.parametrize("inferred", [True, False])
+@READS
+def test_closed_maps_stand_still(kind: str, inferred: bool, reads: bool) -> None:
+    """Gates nest; sample and belief of a level are the same to the bit where it is closed."""
+    system, video = gated(kind, reads=reads), clip()
+    gate = GATE_KINDS[kind]
+    found = states(system, video, run(system.guide, video) if inferred else None)
+    stood = 0
+    for old, new in zip(found, found[1:], strict=False):
+        lower, upper = new.levels[1], new.levels[2]
+        assert lower.e is not None and upper.e is not None and not bool((upper.e & ~lower.e).any())
+        for n, now, before in ((1, lower, old.levels[1]), (2, upper, old.levels[2])):
+            below = new.levels[n - 1].e if gate.fresh_static else now.e
+            closed = torch.zeros(B, dtype=torch.bool) if below is None else ~below
+            assert now.belief is not None and before.belief is not None
+            assert torch.equal((now.z == before.z).flatten(1).all(1), closed)
+            assert torch.equal(now.belief[closed], before.belief[closed])
+            if gate.block_memory and not reads:  # it moves at the tick after a change
+                still = (now.h == before.h).flatten(1).all(1)
+                changed = before.e if before.e is not None else torch.ones(B, dtype=torch.bool)
+                assert torch.equal(still, ~changed)
+            stood += int(closed.sum())
+    assert stood
+
+
+@KINDS
+def test_kl_is_zero_where_closed(kind: str) -> None:
+    system, video = gated(kind), clip()
+    q = run(system.guide, video)
+    kls = level_kls(run(system.model, video, given=q), q)
+    found = states(system, video, q)
+    for level in (2, 3):
+        for group in kls[STATE, level]:
+            for t, kl in zip(group.t, group.kl, strict=True):
+                assert bool((kl >= -1e-12).all()) and bool(kl.isfinite().all())
+                now = found[t - GIVEN].levels
+                below = now[level - 2].e if GATE_KINDS[kind].fresh_static else now[level - 1].e
+                if t > GIVEN and below is not None and kind in COPIES:
+                    assert torch.equal(kl == 0, ~below)
+
+
+@READS
+@pytest.mark.parametrize("block_memory", [True, False])
+def test_a_gate_forced_open_is_no_gate(reads: bool, block_memory: bool) -> None:
+    always = Forced(lambda t: True, block_memory=block_memory)
+    found = []
+    for gates in ((None, None), (always, always)):
+        system = build(gates, reads)
+        with SiteNoise():
+            loss = HierarchyELBO().differentiable_loss(system.model, system.guide, clip())
+        found.append([loss, *torch.autograd.grad(loss, list(system.guide.parameters()))])
+    for ours, expected in zip(*found, strict=True):
+        close(ours, expected, rtol=1e-9, atol=1e-9)
+
+
+@KINDS
+@READS
+def test_particles_in_parallel_are_particles_one_by_one(kind: str, reads: bool) -> None:
+    system = gated(kind, reads=reads)
+    check_particles(system.model, system.guide, clip()[:, : GIVEN + 3], particles=2)
+
+
+@KINDS
+def test_predicts_with_levels_that_stay(kind: str) -> None:
+    system, context, horizon = gated(kind), clip()[:, :5], 6
+    torch.manual_seed(0)
+    rollout = open_loop(system.model, system.guide, context, horizon)
+    assert rollout.prediction.shape == (B, horizon, 1, 16, 16)
+    assert bool(((rollout.prediction > 0) & (rollout.prediction < 1)).all())
+    gates = rollout.gates[:, :, GIVEN:]
+    assert bool((gates[:, 0] == 1).all() and (gates[:, :, 0] == 1).all())
+    assert bool((gates[:, 2] <= gates[:, 1]).all()) and 0 < float(gates[:, 1].mean()) < 1
+
+
+def test_a_finer_map_above_a_coarser_one_is_refused() -> None:
+    """States above are enlarged, never made smaller."""
+    hierarchy = gated("hard").hierarchy
+    fine, coarse, _ = hierarchy.levels
+    levels = [replace(coarse, gate=None), replace(fine, gate=GATE_KINDS["hard"])]
+    with pytest.raises(ValueError, match="8 pixels cannot be brought to 4"):
+        Hierarchy(
+            levels, Dense(), hierarchy.encoder,
+            UpwardFrames(1, 16, GaussianLikelihood(0.5), width=WIDTH), given=GIVEN,
+        )  # fmt: skip

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from operator import mul
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyro import poutine
 from pyro.infer import TraceMeanField_ELBO
@@ -197,6 +197,21 @@ def frame_by_frame() -> Iterator[None]:
         yield
 
 
+def case_of(*levels: Level) -> Case:
+    """Of a pyramid of features, densely wired."""
+    return Case(levels, Dense(), pyramid=True, posterior=None, given=2, frames=3)
+
+
+KEEPING = MixtureGate(size=3, fresh_static=False, block_memory=False)
+VECTOR = Level(memory=GRU(3, start=Learned()), state=Gaussian(2, hidden=(4,)))
+MAP_UNDER_A_VECTOR = case_of(Level(memory=ConvLSTM(2, 2), state=GaussianMap(2, 2)), VECTOR)
+"""Its prior's inputs have two numbers of dimensions."""
+GATED_READER = case_of(
+    VECTOR, replace(VECTOR, gate=KEEPING), replace(VECTOR, gate=KEEPING, reads=PastFrame())
+)
+"""Its gate's log-odds know of no particles, but where it is open does."""
+
+
 def evaluate(bound: Any, model: LatentDynamics, guide: Filtering, video: Tensor) -> list[Tensor]:
     """A loss under noise by site, and its gradients."""
     with SiteNoise():
@@ -266,6 +281,7 @@ def test_given_frames_are_neither_drawn_nor_scored(case: Case) -> None:
 
 @profile(25)
 @given(cases())
+@example(MAP_UNDER_A_VECTOR)
 def test_bound_equals_the_stock_bound_and_needs_no_memo(case: Case) -> None:
     (model, guide), video = build(case), video_of(case)
     loss, *gradients = evaluate(HierarchyELBO(), model, guide, video)
@@ -279,6 +295,8 @@ def test_bound_equals_the_stock_bound_and_needs_no_memo(case: Case) -> None:
 
 @profile(20)
 @given(cases())
+@example(MAP_UNDER_A_VECTOR)
+@example(GATED_READER)
 def test_particles_in_parallel_are_particles_one_by_one(case: Case) -> None:
     model, guide = build(case)
     check_particles(model, guide, video_of(case), particles=2)

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import torch
 from pyro import poutine
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovp import sites
 from pyrovp.lazy import force
 from pyrovp.memo import memoised
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
+from pyrovp.state_space import StateSpace
 
 __all__ = [
     "Gates",
@@ -43,7 +44,7 @@ class Gates(NamedTuple):
 
 
 @torch.no_grad()
-def infer_gates(model: LatentDynamics, guide: Filtering, video: Tensor) -> Gates:
+def infer_gates(model: LatentDynamics[StateSpace], guide: nn.Module, video: Tensor) -> Gates:
     """The gates that the guide infers, and what the prior had expected.
 
     Args:

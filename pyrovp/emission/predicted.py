@@ -137,7 +137,7 @@ class _Predicted(FrameModel):
     def _shares(
         self, memory: _Going, past: dict[int, Tensor], steps: int
     ) -> tuple[dict[int, Tensor], list[int], dict[int, Tensor]]:
-        """What the decoder makes of the maps, whose they are at each step, and the last of them."""
+        """What the decoder makes of the maps, whose they are at each step, and the last ones."""
         live = min(steps, max(0, self.context - memory.last))
         if not live:
             assert memory.frozen is not None

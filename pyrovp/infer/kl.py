@@ -214,8 +214,8 @@ def _mixtures(ds: list[TemporalMixture]) -> TemporalMixture:
     e, static = torch.stack([d.e for d in ds]), torch.stack([d.static for d in ds])
     change = stack([d.raw for d in ds])
     events = ds[0].event_dim
-    packed = [_led(part, batch + events) for part in (static, change)]
-    return TemporalMixture(_led(e, batch), *packed, events)
+    static, change = (_led(part, batch + events) for part in (static, change))
+    return TemporalMixture(_led(e, batch), static, change, events)
 
 
 def _led(ticks: Tensor, dims: int) -> Tensor:

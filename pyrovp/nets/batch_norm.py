@@ -12,12 +12,15 @@ statistics move once per step, in the order of time:
 In evaluation the running statistics stand for both, and steps play no part.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["Statistics", "StepBatchNorm2d"]
+__all__ = ["Statistics", "StepBatchNorm2d", "batch_statistics"]
 
 Statistics = Literal["each", "pooled"]
 
@@ -74,3 +77,28 @@ class StepBatchNorm2d(nn.BatchNorm2d):
     def extra_repr(self) -> str:
         """The layer's arguments, for printing."""
         return f"{super().extra_repr()}, statistics={self.statistics!r}"
+
+
+@contextmanager
+def batch_statistics(*modules: nn.Module) -> Iterator[None]:
+    """Every BatchNorm inside uses its batch's statistics, and keeps its running ones as they are.
+
+    What SVG's released code does at test time: it never leaves the training mode. A sequence's
+    prediction then depends on the others of its batch.
+    """
+    norms = [part for m in modules for part in m.modules() if isinstance(part, _BatchNorm)]
+    before = [(norm, norm.training, norm.momentum) for norm in norms]
+    counts = [norm.num_batches_tracked for norm in norms]
+    kept = [None if count is None else count.clone() for count in counts]
+    try:
+        for norm in norms:
+            norm.train()
+            norm.momentum = 0.0
+        yield
+    finally:
+        for norm, training, momentum in before:
+            norm.train(training)
+            norm.momentum = momentum
+        for count, value in zip(counts, kept, strict=True):
+            if count is not None and value is not None:
+                count.copy_(value)

@@ -67,7 +67,7 @@ class Rollout(NamedTuple):
 
 
 def open_loop(
-    model: LatentDynamics,
+    model: LatentDynamics[StateSpace],
     guide: nn.Module,
     context: Tensor,
     horizon: int,
@@ -92,7 +92,7 @@ def open_loop(
 
 
 def stream(
-    model: LatentDynamics,
+    model: LatentDynamics[StateSpace],
     guide: nn.Module,
     context: Tensor,
     horizon: int,

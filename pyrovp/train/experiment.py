@@ -201,6 +201,7 @@ class Experiment:
             self.protocol,
             sequences=self.settings.evaluate.sequences,
             seed=self.settings.seed,
+            batch_norms=self.settings.evaluate.batch_statistics,
         )
 
     def _report(self, results: Results, step: int, say: Callable[[str], None]) -> None:

@@ -108,6 +108,8 @@ class EvaluateSettings:
         samples: Futures per clip; the best is reported where there are several.
         ssim: Preset of the SSIM.
         clip: Whether predictions are clipped to [0, 1] first.
+        batch_statistics: Whether BatchNorms use their batch's statistics, as SVG's released code
+            does, instead of the running ones.
         checkpoint: The weights that are evaluated: "last", or "best" on validation data.
     """
 
@@ -117,6 +119,7 @@ class EvaluateSettings:
     samples: int = 1
     ssim: str = "svg"
     clip: bool = True
+    batch_statistics: bool = False
     checkpoint: str = "last"
 
     def __post_init__(self) -> None:

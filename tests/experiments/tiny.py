@@ -12,7 +12,7 @@ TINY = (
 )  # fmt: skip
 """Two steps on 16x16 frames."""
 
-SIZES = {
+SIZES: dict[str, tuple[str, ...]] = {
     "cwvae": ("model.memory=8", "model.hidden=8", "model.state=3", "guide.lift=[8]"),
     "dlh": ("model.memory=8", "model.context=8", "model.state=3", "model.hidden=[8]"),
 }

@@ -8,6 +8,7 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor, nn
 
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.infer import HierarchyELBO, Objective, level_kls
 from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.state import State
@@ -49,7 +50,7 @@ def drawn_noise(trace: Trace, level: int, t: int) -> Tensor:
     return noise if base is fn else torch.where(fn.open.unsqueeze(-1), noise, 0.0)
 
 
-def walk(model: LatentDynamics, guide: Trace, batch: int, frames: int) -> list[State]:
+def walk(model: LatentDynamics[Hierarchy], guide: Trace, batch: int, frames: int) -> list[State]:
     """The model's states after each frame, replayed against a guide's trace."""
     states = []
     state = model.hierarchy.initial(batch)

@@ -11,7 +11,8 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
 
 from pyrovp import guides, models
-from pyrovp.evidence import encode, windows
+from pyrovp.evidence import windows
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.infer import Linear, Objective
 from pyrovp.posteriors import PosteriorHead, SharedTrunk
 from pyrovp.programs import Filtering, LatentDynamics
@@ -104,7 +105,7 @@ def test_frames_of_all_sizes(resolution: int, channels: int) -> None:
 class System(NamedTuple):
     """A system in float64, and one evaluation of its objective."""
 
-    model: LatentDynamics
+    model: LatentDynamics[Hierarchy]
     guide: Filtering
     objective: Objective
     watched: Watched
@@ -189,8 +190,7 @@ def assert_equals_oracle(system: System, video: Tensor, factor: int, **options: 
     assert 0.5 < float(torch.cat([torch.cat(level) for level in noise]).std()) < 1.5
     out = cw.cwvae(video, weights, noise, levels=levels, factor=factor, **options)
     assert_same_ticks(system, video, out, factor, system.watched.model_trace, trace)
-    features = encode(system.model.hierarchy.encoder, video)
-    for level, rung in enumerate(system.guide.ladder(features)):
+    for level, rung in enumerate(system.guide.evidence(video)):
         close(windows(rung, factor**level), torch.stack(out["evidence"][level], 1))
     close(found.loss, out["loss"])
     assert set(found.parts) == {"frames"} | {f"z_{level + 1}" for level in range(levels)}

@@ -111,7 +111,7 @@ def test_frames_of_all_sizes(resolution: int, channels: int) -> None:
 class System(NamedTuple):
     """A system in float64, and one evaluation of its objective."""
 
-    model: LatentDynamics
+    model: LatentDynamics[Hierarchy]
     guide: Filtering
     objective: Objective
     watched: Watched
@@ -130,7 +130,7 @@ def build(
     std: float | None = STD,
     resolution: int = 16,
     gate: Gate | None = None,
-    model: LatentDynamics | None = None,
+    model: LatentDynamics[Hierarchy] | None = None,
 ) -> System:
     gate = MixtureGate(size=SIZES["memory"]) if gate is None else gate
     if model is None:

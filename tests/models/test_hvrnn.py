@@ -14,6 +14,7 @@ from pyro.poutine import Trace
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from pyrovp.cells.conv_lstm_cell import ConvLSTMCell
 from pyrovp.describe import describe
 from pyrovp.emission import (
     BernoulliLikelihood,
@@ -24,6 +25,7 @@ from pyrovp.emission import (
 from pyrovp.guides.hvrnn import hvrnn as guide_of
 from pyrovp.infer import HierarchyELBO, Linear, Objective, level_kls
 from pyrovp.models.hvrnn import hvrnn, vrnn
+from pyrovp.nets import ResidualEncoder
 from pyrovp.predict import open_loop
 from pyrovp.programs import PLATE, Filtering, LatentDynamics
 from pyrovp.sites import STATE, site
@@ -459,23 +461,31 @@ def test_particles_in_parallel_are_particles_one_by_one(options: dict[str, Any])
     check_particles(system.model, system.guide, clip(4))
 
 
-def test_memo_changes_nothing_but_the_number_of_calls() -> None:
-    found, calls = [], []
+def test_memo_changes_nothing_but_the_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass of the encoder, and one of each cell: three priors', three twins', the decoder's."""
+    calls: dict[tuple[bool, str], int] = {}
+    system, video, found = build(), clip(), []
+
+    def count_calls(owner: type, name: str, memo: bool) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls[memo, owner.__name__] = calls.get((memo, owner.__name__), 0) + 1
+            return original(*args, **kwargs)
+
+        patch.setattr(owner, name, counted)
+
     for memo in (True, False):
-        system, video = build(), clip()
-        counted: list[int] = []
-        hook = system.hierarchy.encoder.register_forward_hook(
-            lambda *_, counted=counted: counted.append(1)
-        )
-        with SiteNoise():
+        with monkeypatch.context() as patch, SiteNoise():
+            count_calls(ResidualEncoder, "forward", memo)
+            count_calls(ConvLSTMCell, "run", memo)
             bound = HierarchyELBO(memo=memo)
             loss = bound.differentiable_loss(system.model, system.guide, video)
-        hook.remove()
         found.append([loss, *torch.autograd.grad(loss, [*system.objective.parameters()])])
-        calls.append(len(counted))
     for with_memo, without in zip(*found, strict=True):
         close(with_memo, without, atol=1e-9)
-    assert calls[0] == 1 < calls[1], "both programs share one pass of the encoder"
+    assert calls[True, "ResidualEncoder"] == 1 < calls[False, "ResidualEncoder"]
+    assert calls[True, "ConvLSTMCell"] == 3 + 3 + 4 < calls[False, "ConvLSTMCell"]
 
 
 @pytest.mark.parametrize("blind", [{1}, {2}, {3}, {1, 3}, {1, 2, 3}], ids=str)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pyrovp.hierarchy import Hierarchy
 from pyrovp.programs import Filtering, LatentDynamics
 from tests.oracles.equations import Weights, fill, gru_shapes, layer_shapes
 
@@ -32,7 +33,7 @@ def randomise(module: nn.Module, seed: int, scale: float = 1.5) -> None:
             parameter.copy_(drawn * wide)
 
 
-def cwvae_weights(model: LatentDynamics, guide: Filtering) -> Weights:
+def cwvae_weights(model: LatentDynamics[Hierarchy], guide: Filtering) -> Weights:
     """What `tests.oracles.cwvae` reads, for either of its posteriors."""
     hierarchy: Any = model.hierarchy
     lifts, heads = _lists(guide)
@@ -60,7 +61,7 @@ def cwvae_weights(model: LatentDynamics, guide: Filtering) -> Weights:
     }
 
 
-def dlh_weights(model: LatentDynamics, guide: Filtering) -> Weights:
+def dlh_weights(model: LatentDynamics[Hierarchy], guide: Filtering) -> Weights:
     """What `tests.oracles.dlh` reads; a gate without parameters gets a prior factor of noise."""
     hierarchy: Any = model.hierarchy
     lifts, heads = _lists(guide)

@@ -23,7 +23,8 @@ def svg_weights(hierarchy: Any, guide: Any, of: Of = lambda p: p) -> dict[str, T
         hierarchy, guide: A model's `Hierarchy` and its `Filtering`.
         of: What to take of a parameter: itself, or its gradient, say.
     """
-    emission, found = hierarchy.emission, []
+    emission = hierarchy.emission
+    found: list[tuple[str, Tensor]] = []
     for name, module in _convolutions(hierarchy).items():
         found += _layer(f"{name}.convolution", module.layer, of)
         found += _layer(f"{name}.norm", module.norm, of)

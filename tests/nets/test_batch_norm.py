@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyrovp.nets.batch_norm import StepBatchNorm2d
+from pyrovp.nets.batch_norm import StepBatchNorm2d, batch_statistics
 from pyrovp.nets.normed import Normed, NormedChain
 from tests.nets.stacks import assert_close, assert_same, match, perturb
 
@@ -101,3 +101,20 @@ def test_refuses_what_does_not_fit() -> None:
 
 def test_the_arguments_are_printed() -> None:
     assert "statistics='pooled'" in repr(StepBatchNorm2d(3, "pooled"))
+
+
+def test_batch_statistics_are_used_and_the_running_ones_kept() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.BatchNorm2d(3), StepBatchNorm2d(3)).double()
+    net(torch.randn(6, 3, 2, 2).double())
+    net.eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    x = 3 + 2 * torch.randn(6, 3, 2, 2).double()
+    with batch_statistics(net):
+        y = net(x)
+    assert torch.allclose(y.mean((0, 2, 3)), torch.zeros(3).double(), atol=1e-12)
+    assert not torch.allclose(net(x), y)
+    assert not any(part.training for part in net)
+    assert [part.momentum for part in net] == [0.1, 0.1]
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), name

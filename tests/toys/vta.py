@@ -139,6 +139,7 @@ class VTA(nn.Module):
     def seen(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """Features of all frames and the memory of the past after each, both [B, T, F]."""
         x = memo(encode)(self.encoder, video)
+        assert isinstance(x, Tensor)
         return x, memo(self.past.scan)(memo(self.past.initial)(x.shape[0], x), x)
 
     def initial(self, past: Tensor) -> Belief:
