@@ -21,10 +21,12 @@ from pyrovp.nets import (
     DCGANDecoder,
     DCGANEncoder,
     ResidualEncoder,
+    SignedPixels,
     SkipDCGANDecoder,
     SkipDCGANEncoder,
     StridedDecoder,
     StridedEncoder,
+    UnitTanh,
     VGGDecoder,
     VGGEncoder,
 )
@@ -102,7 +104,9 @@ def _vta(given: int = 5, tail: int = 5) -> nn.Module:
 
 
 def _vta_by_hand(**ends: int) -> nn.Module:
-    return controls.VTA(StridedEncoder(3, 64), StridedDecoder(128, 3, 64), **ends)
+    encoder = StridedEncoder(3, 64, input=SignedPixels())
+    decoder = StridedDecoder(128, 3, 64, output=UnitTanh())
+    return controls.VTA(encoder, decoder, std=0.5, **ends)
 
 
 SYSTEMS: dict[str, System] = {

@@ -15,9 +15,9 @@ Reference:
 
 import torch.nn.functional as F
 
+from pyrovp.evidence import features_of
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.programs import Filtering, LatentDynamics
-from pyrovp.sizes import channels
 
 __all__ = ["dlh"]
 
@@ -30,10 +30,7 @@ def dlh(model: LatentDynamics[Hierarchy], *, lift: tuple[int, ...] | None = None
         lift: Hidden widths of the networks between the levels' features; None: one layer of
             the features' own size.
     """
-    hierarchy = model.hierarchy
-    features = channels(hierarchy.evidence_size(hierarchy.levels[0]))
-    return Filtering(
-        hierarchy,
-        lift=(features,) if lift is None else tuple(lift),
-        activation=F.elu,
-    )
+    if lift is None:
+        features = features_of(model.hierarchy.encoder)
+        lift = (features,) if isinstance(features, int) else ()  # a pyramid needs no lifts
+    return Filtering(model.hierarchy, lift=tuple(lift), activation=F.elu)

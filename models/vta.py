@@ -5,7 +5,7 @@ r"""VTA: two levels, of which the slow one begins a new segment where a boundary
                   a_t = W [c_t, z_t^2]
     observation   h_t = m_t a_t + (1 - m_t) GRU([z_{t-1}^1, a_t], h_{t-1})
                   z_t^1 ~ N(h_t)
-                  o_t = W [h_t, z_t^1],   p(x_t) = N(deconv(o_t), σ²)
+                  o_t = W [h_t, z_t^1],   p(x_t) = N((1 + tanh(deconv(o_t))) / 2, σ²)
     boundary      p(m_{t+1} = 1) = σ(w·o_t)
 
 The first predicted frame begins a segment, with a GRU's memory of the given frames for its c. A
@@ -19,7 +19,10 @@ belief is c, its observation belief h. Level 1 is the observation, level 2 the a
 Reference:
     Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019). https://arxiv.org/abs/1910.00775
 Where the paper and the released code differ we follow the code: its limits on segments, a last
-gate one frame past the last predicted one, σ = 1. The gate's density is taken in logit space.
+gate one frame past the last predicted one, its pixels. Those lie in [-1, 1] there, with a mean
+tanh(.) and σ = 1. Ours lie in [0, 1]: the encoder sees 2 x - 1, the mean is (1 + tanh(.)) / 2 and
+σ = 1/2, so that squared errors and what they weigh against the KLs are the code's; its log-density
+is ours less log 2 for each pixel and channel. The gate's density is taken in logit space.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +45,7 @@ from pyrovp.infer import Exponential
 from pyrovp.lazy import Deferred, Lazy, stack_frames
 from pyrovp.levels import Level
 from pyrovp.memo import memo
-from pyrovp.nets import Joint, StridedDecoder, StridedEncoder
+from pyrovp.nets import Joint, SignedPixels, StridedDecoder, StridedEncoder, UnitTanh
 from pyrovp.programs import LatentDynamics
 from pyrovp.segments import past, reset_or_update, update_or_copy
 from pyrovp.sites import STATE, site
@@ -67,7 +70,6 @@ class VTAState(NamedTuple):
         z, c: Abstract state [..., S] and memory [..., D].
         s, h: Observation state [..., S] and memory [..., D].
         m: Boundary at this frame [..., B].
-        o: This frame's feature [..., F]; None where a guide has drawn the gates.
         counts: Of the segment prior.
         ahead: Boundary at the next frame [..., B].
     """
@@ -77,7 +79,6 @@ class VTAState(NamedTuple):
     s: Tensor
     h: Tensor
     m: Tensor
-    o: Tensor | None
     counts: Counts | None
     ahead: Tensor
 
@@ -174,17 +175,16 @@ class VTA(StateSpace):
         h = memo(reset_or_update)(self.observation, m, now.h, a, now.s, a)
         q = posterior.observation(t, m, a) if posterior else None
         s = pyro.sample(site(STATE, 1, t), DiagonalNormal(self._prior(1, h) if q is None else q))
-        counts, o = self.gate.count(now.counts, m), None
+        counts = self.gate.count(now.counts, m)
         ahead = posterior.boundary(t + 1) if posterior else None
         if ahead is None:
-            o = self.output(h, s)
-            ahead = self.gate.draw(2, t + 1, self.gate.log_odds(o, counts))
-        return VTAState(z, c, s, h, m, o, counts, ahead)
+            ahead = self.gate.draw(2, t + 1, self._ahead(h, s, counts))
+        return VTAState(z, c, s, h, m, counts, ahead)
 
     def emit(self, states: Sequence[VTAState]) -> TorchDistribution:
-        """The distribution of the frames of consecutive states that the prior has stepped."""
-        features = [cast(Tensor, state.o) for state in states]
-        return self.emission((stack_frames(features),)).frames
+        """The distribution of the frames of consecutive states."""
+        h, s = (stack_frames(parts) for parts in zip(*((x.h, x.s) for x in states), strict=True))
+        return self.emission((self.output(h, s),)).frames
 
     def changes(self, t: int, state: VTAState) -> list[Tensor | None]:
         """The observation changes at every frame, the abstraction at boundaries."""
@@ -201,7 +201,6 @@ class VTA(StateSpace):
             s=c.new_zeros(batch, below.state.size),
             h=self.observation.initial(batch, c),
             m=m,
-            o=None,
             counts=self.gate.initial(batch, c),
             ahead=m,
         )
@@ -211,6 +210,14 @@ class VTA(StateSpace):
         head = self.heads[level - 1]
         packed = self.levels[level - 1].state.packed
         return Deferred(head, (memory,), (*memory.shape[:-1], *packed))
+
+    def _ahead(self, h: Tensor, s: Tensor, counts: Counts | None) -> Lazy:
+        """The prior's log-odds of a boundary ahead, in the same way."""
+        inputs = (h, s, *(counts or ()))
+        return Deferred(self._log_odds, inputs, s.shape[:-1], 0, (1, 1, 0, 0)[: len(inputs)])
+
+    def _log_odds(self, h: Tensor, s: Tensor, *counts: Tensor) -> Tensor:
+        return self.gate.log_odds(self.output(h, s), Counts(*counts) if counts else None)
 
 
 def vta(
@@ -224,7 +231,7 @@ def vta(
     tail: int = 5,
     segments: SegmentPrior | None = SegmentPrior(),  # noqa: B008
     temperature: Callable[[int], float] = TEMPERATURE,
-    std: float | None = 1.0,
+    std: float | None = 0.5,
 ) -> LatentDynamics[VTA]:
     """Variational Temporal Abstraction's generative program; the defaults are the paper's.
 
@@ -236,7 +243,7 @@ def vta(
         tail: Frames of a training clip after them.
         segments: Limits on segments in training; None: none.
         temperature: τ of the boundary's relaxation, by training step.
-        std: σ of the pixels; None learns it.
+        std: σ of the pixels, which lie in [0, 1]; None learns it.
 
     Raises:
         ValueError: For sizes that do not fit, no given frame or no tail.
@@ -248,9 +255,11 @@ def vta(
     return LatentDynamics(
         VTA(
             levels=(level, replace(level, gate=Boundary(temperature, segments))),
-            encoder=StridedEncoder(channels, resolution, features),
+            encoder=StridedEncoder(channels, resolution, features, input=SignedPixels()),
             emission=GaussianFrames(
-                partial(StridedDecoder, channels=channels, resolution=resolution),
+                partial(
+                    StridedDecoder, channels=channels, resolution=resolution, output=UnitTanh()
+                ),
                 std=LearnedStd() if std is None else std,
             ),
             given=given,

@@ -194,5 +194,5 @@ def _stack_tree(column: Sequence[Any], leading: int, events: Any) -> Any:
         if any(part.shape != first.shape for part in column):
             column = torch.broadcast_tensors(*column)
         stacked = torch.stack(tuple(column))
-    missing = 1 + leading + (events or 1) - stacked.dim()
+    missing = 1 + leading + (1 if events is None else events) - stacked.dim()
     return stacked.unflatten(0, (-1, *[1] * missing)) if missing else stacked

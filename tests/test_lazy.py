@@ -95,6 +95,26 @@ def test_inputs_that_gain_particles_broadcast() -> None:
 
 
 @pytest.mark.parametrize("particles", [(), (5,)])
+def test_numbers_may_lack_particles_as_vectors_may(particles: tuple[int, ...]) -> None:
+    """Inputs and results without a dimension of their own, such as counts and log-odds."""
+
+    def network(h: Tensor, number: Tensor) -> Tensor:
+        return h.sum(-1) * number
+
+    values = [
+        Deferred(
+            network,
+            (randn(*particles, 4, 3, seed=t), randn(4, seed=t + 9)),
+            (*particles, 4),
+            event_dim=0,
+            events=(1, 0),
+        )
+        for t in range(6)
+    ]
+    close(stack(values), torch.stack([force(value) for value in values]))
+
+
+@pytest.mark.parametrize("particles", [(), (5,)])
 @pytest.mark.parametrize("event_dim", [1, 3])
 def test_maps_and_vectors_keep_their_dimensions(
     event_dim: int, particles: tuple[int, ...]

@@ -161,7 +161,7 @@ def build(case: Case) -> tuple[LatentDynamics, Filtering]:
     with torch.no_grad():
         for module in guide.modules():
             if isinstance(module, nn.GroupNorm):
-                module.weight += 1.0
+                module.weight.add_(1.0)
     return LatentDynamics(hierarchy).double(), guide
 
 
@@ -424,4 +424,4 @@ def test_a_hierarchy_that_reads_frames_starts_from_given_ones() -> None:
         Hierarchy(case.levels, case.wiring, Pyramid(), GaussianFrames(Decoder, 0.5))
     model, _ = build(case)
     with pytest.raises(ValueError, match=r"start from `begin\(video\)` with given frames"):
-        model.hierarchy.step(2, model.hierarchy.initial(B))  # type: ignore[operator]
+        model.hierarchy.step(2, model.hierarchy.initial(B))

@@ -17,7 +17,7 @@ from pyrovp.cells.cell import Cell
 from pyrovp.nets.joint import Joint
 from pyrovp.sizes import Size
 
-__all__ = ["VectorCell", "vector_sizes"]
+__all__ = ["VectorCell", "draw_uniform", "vector_sizes"]
 
 
 class VectorCell(Cell, abc.ABC):

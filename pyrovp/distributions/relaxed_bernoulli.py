@@ -2,55 +2,70 @@
 
 from typing import Any
 
-import pyro.distributions as dist
 import torch
 import torch.nn.functional as F
-from pyro.distributions.torch_distribution import TorchDistributionMixin
-from torch import Tensor
-from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli as _LogitRelaxedBernoulli
+from pyro.distributions import TorchDistribution
+from torch import Size, Tensor
+from torch.distributions import constraints
 
 from pyrovp.distributions.shapes import same_shape
+from pyrovp.lazy import Lazy, force
 
 __all__ = ["LogitRelaxedBernoulli", "straight_through"]
 
 
-class LogitRelaxedBernoulli(_LogitRelaxedBernoulli, TorchDistributionMixin):
+class LogitRelaxedBernoulli(TorchDistribution):
     """The concrete distribution of log-odds, before the sigmoid.
 
         y = (logits + noise) / τ              noise logistic
         log p(y) = log τ + d - 2 log(1 + e^d)  with d = logits - τ y
 
-    torch's own class draws reparametrised samples but says `has_rsample = False`, whereupon
-    Pyro draws without gradient and says nothing. It also draws by way of probabilities, which
-    clips log-odds beyond 16 in float32, and scores e^d, which overflows beyond 88; here both are
-    exact. Densities in logit space stay finite at low temperatures, where those of the relaxed
-    value in (0, 1) do not.
+    torch's class of this name draws reparametrised samples but says `has_rsample = False`,
+    whereupon Pyro draws without gradient and says nothing. It also draws by way of probabilities,
+    which clips log-odds beyond 16 in float32, and scores e^d, which overflows beyond 88; here
+    both are exact. Densities in logit space stay finite at low temperatures, where those of the
+    relaxed value in (0, 1) do not.
 
     Reference:
         The Concrete Distribution (Maddison, Mnih, Teh, 2017), Appendix B.
 
     Args:
-        temperature: τ > 0.
-        logits: Log-odds of 1.
+        temperature: τ > 0, a scalar.
+        logits: Log-odds of 1, or how to compute them.
 
     Shapes:
         logits: [...]
+        batch_shape: [...]
+        event_shape: []
     """
 
     has_rsample = True
+    support = constraints.real
+    arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(
-        self, temperature: Tensor, logits: Tensor, validate_args: bool | None = None
+        self, temperature: Tensor, logits: Tensor | Lazy, validate_args: bool | None = None
     ) -> None:
-        super().__init__(temperature, logits=logits, validate_args=validate_args)
+        self.temperature = temperature
+        self.raw = logits
+        self._batch_shape = logits.shape
+        self._event_shape = Size()
+        # Distribution.__init__ would check constraints that the gate guarantees, at each frame.
+        self._validate_args = False
 
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+    @property
+    def logits(self) -> Tensor:
+        """Log-odds of 1, [...]."""
+        return force(self.raw)
+
+    def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """(logits + logistic noise) / τ, noise from the ambient generator."""
-        shape = self._extended_shape(sample_shape)
-        uniform = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
-        eps = torch.finfo(uniform.dtype).eps
-        noise = torch.logit(uniform.clamp(eps, 1 - eps))
-        return (self.logits + noise) / self.temperature
+        logits = self.logits
+        uniform = torch.rand(
+            Size(sample_shape) + logits.shape, dtype=logits.dtype, device=logits.device
+        )
+        noise = torch.logit(uniform, eps=torch.finfo(uniform.dtype).eps)
+        return (logits + noise) / self.temperature
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats, [...]."""
@@ -59,15 +74,9 @@ class LogitRelaxedBernoulli(_LogitRelaxedBernoulli, TorchDistributionMixin):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "LogitRelaxedBernoulli":
         """The same distribution over a larger batch."""
-        if same_shape(batch_shape, self.batch_shape):
+        if same_shape(batch_shape, self._batch_shape):
             return self
-        return LogitRelaxedBernoulli(
-            self.temperature, self.logits.expand(torch.Size(batch_shape)), validate_args=False
-        )
-
-    def mask(self, mask: Any) -> "dist.MaskedDistribution":
-        """Scores only where `mask`."""
-        return dist.MaskedDistribution(self, mask)
+        return LogitRelaxedBernoulli(self.temperature, self.logits.expand(Size(batch_shape)))
 
 
 def straight_through(logit: Tensor) -> Tensor:

@@ -5,7 +5,17 @@ a square) inside a border whose colour tells given frames from predicted ones. I
 `[..., H, W, 3]` of uint8 here, in the order that Pillow uses.
 """
 
-__all__ = ["BORDER", "CONTEXT", "PREDICTED", "enlargement", "error_rgb", "font", "tiles", "to_rgb"]
+__all__ = [
+    "BORDER",
+    "CONTEXT",
+    "PREDICTED",
+    "absolute_error",
+    "enlargement",
+    "error_rgb",
+    "font",
+    "tiles",
+    "to_rgb",
+]
 
 from functools import cache
 from pathlib import Path

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from pyrovp.distributions import LogitRelaxedBernoulli, straight_through
 from pyrovp.gates.gate import Gate
 from pyrovp.gates.segment_prior import Counts, SegmentPrior
+from pyrovp.lazy import Lazy
 from pyrovp.memo import memo
 from pyrovp.sites import LOGIT_GATE, site
 
@@ -121,13 +122,14 @@ class BoundaryCell(nn.Module):
         segments, log_odds = self.gate.segments, begin - stay
         return log_odds if counts is None or segments is None else segments.limit(counts, log_odds)
 
-    def draw(self, level: int, t: int, log_odds: Tensor) -> Tensor:
+    def draw(self, level: int, t: int, log_odds: Tensor | Lazy) -> Tensor:
         """m at frame t, exactly 0 or 1 with the gradient of its soft value, [..., B].
 
         Args:
             level: The gated level, from 1.
             t: The frame.
-            log_odds: Of a boundary there, the prior's or a posterior's, [..., B].
+            log_odds: Of a boundary there, the prior's or a posterior's, [..., B]; or how to
+                compute them.
         """
-        relaxed = LogitRelaxedBernoulli(self.temperature, log_odds, validate_args=False)
+        relaxed = LogitRelaxedBernoulli(self.temperature, log_odds)
         return memo(straight_through)(pyro.sample(site(LOGIT_GATE, level, t), relaxed))

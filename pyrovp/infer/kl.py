@@ -8,7 +8,7 @@ values that were drawn given the gate, and the closed form would be another numb
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyro.distributions as dist
@@ -25,6 +25,7 @@ from pyrovp.distributions import (
     Decided,
     DiagonalNormal,
     Held,
+    LogitRelaxedBernoulli,
     NestedBernoulli,
     TemporalMixture,
     normal_kl,
@@ -151,7 +152,8 @@ def _form(d: Any) -> tuple[Any, ...]:
     inner = _form(d.base) if isinstance(d, Held) else ()
     opened = d.open is None if isinstance(d, NestedBernoulli) else False
     counted = d.score_closed if isinstance(d, NestedBernoulli) else False
-    return (type(d), d.batch_shape, d.event_shape, opened, counted, *inner)
+    relaxed = id(d.temperature) if isinstance(d, LogitRelaxedBernoulli) else None
+    return (type(d), d.batch_shape, d.event_shape, opened, counted, relaxed, *inner)
 
 
 def _stacked_kl(ticks: list[_Tick]) -> Tensor:
@@ -192,6 +194,10 @@ def _kl(q: Any, p: Any) -> Tensor:
 
 
 def _sampled(ticks: list[_Tick]) -> Tensor:
+    q, p = [tick.q for tick in ticks], [tick.p for tick in ticks]
+    if type(q[0]) is type(p[0]) is LogitRelaxedBernoulli:
+        value = torch.stack([tick.value for tick in ticks])
+        return _relaxed(q).log_prob(value) - _relaxed(p).log_prob(value)
     ratios = [tick.q.log_prob(tick.value) - tick.p.log_prob(tick.value) for tick in ticks]
     return torch.stack(ratios)
 
@@ -232,6 +238,10 @@ def _bernoullis(ds: list[NestedBernoulli]) -> NestedBernoulli:
 def _points(ds: list[dist.Delta]) -> dist.Delta:
     v = torch.stack([d.v for d in ds])
     return dist.Delta(v, event_dim=ds[0].event_dim, validate_args=False)
+
+
+def _relaxed(ds: Sequence[Any]) -> LogitRelaxedBernoulli:
+    return LogitRelaxedBernoulli(ds[0].temperature, stack([d.raw for d in ds]))
 
 
 def _decisions(ds: list[Decided]) -> Decided:

@@ -5,6 +5,7 @@ from pyrovp.nets.dcgan import DCGANDecoder, DCGANEncoder
 from pyrovp.nets.dcgan_skips import SkipDCGANDecoder, SkipDCGANEncoder
 from pyrovp.nets.joint import Joint
 from pyrovp.nets.mlp import MLP
+from pyrovp.nets.pixels import SignedPixels, UnitTanh
 from pyrovp.nets.residual import ResidualEncoder
 from pyrovp.nets.skip_decoder import SkipDecoder
 from pyrovp.nets.strided import StridedDecoder, StridedEncoder
@@ -16,12 +17,14 @@ __all__ = [
     "DCGANEncoder",
     "Joint",
     "ResidualEncoder",
+    "SignedPixels",
     "SkipDCGANDecoder",
     "SkipDCGANEncoder",
     "SkipDecoder",
     "StepBatchNorm2d",
     "StridedDecoder",
     "StridedEncoder",
+    "UnitTanh",
     "VGGDecoder",
     "VGGEncoder",
 ]

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 __all__ = [
     "check_count",
     "check_frames",
+    "check_module",
     "check_output",
     "check_vectors",
     "halvings",
@@ -49,12 +50,17 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
+def check_module(name: str, module: nn.Module | None) -> None:
+    """Refuses what frames are to go through and is not a module."""
+    if module is not None and not isinstance(module, nn.Module):
+        raise TypeError(
+            f"{name} must be a module such as nn.Tanh() or nn.Identity(), got {module!r}"
+        )
+
+
 def check_output(output: nn.Module | None) -> None:
     """Refuses an activation of the frames that is not a module."""
-    if output is not None and not isinstance(output, nn.Module):
-        raise TypeError(
-            f"output must be a module such as nn.Tanh() or nn.Identity(), got {output!r}"
-        )
+    check_module("output", output)
 
 
 def check_frames(x: Tensor, channels: int, resolution: int) -> None:

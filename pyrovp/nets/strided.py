@@ -13,7 +13,14 @@ over all frames of a call, whatever their time.
 import torch
 from torch import Tensor, nn
 
-from pyrovp.nets.checks import check_count, check_frames, check_output, check_vectors, halvings
+from pyrovp.nets.checks import (
+    check_count,
+    check_frames,
+    check_module,
+    check_output,
+    check_vectors,
+    halvings,
+)
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.normed import Normed
 from pyrovp.nets.tiles import TiledTransposedConv2d
@@ -29,6 +36,7 @@ class StridedEncoder(nn.Module):
         channels: Channels C of a frame.
         resolution: Side R of a frame in pixels: 16, 32, 64 or 128.
         features: Size f of the result, and channels of every layer.
+        input: What the frames go through first, by default nothing; `SignedPixels()`, say.
 
     Attributes:
         features: Size of the result.
@@ -39,6 +47,7 @@ class StridedEncoder(nn.Module):
 
     Raises:
         ValueError: For sizes that are not as above; in a call, for frames of another shape.
+        TypeError: If `input` is not a module.
 
     Reference:
         Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019), with the sizes of the authors'
@@ -49,13 +58,21 @@ class StridedEncoder(nn.Module):
         torch.Size([5, 128])
     """
 
-    def __init__(self, channels: int, resolution: int = 32, features: int = 128) -> None:
+    def __init__(
+        self,
+        channels: int,
+        resolution: int = 32,
+        features: int = 128,
+        input: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         check_count("channels", channels)
         check_count("features", features)
+        check_module("input", input)
         self.channels = channels
         self.resolution = resolution
         self.features = features
+        self.input = nn.Identity() if input is None else input
         layers: list[nn.Module] = [
             nn.Conv2d(features if i else channels, features, 4, stride=2, padding=1, bias=False)
             for i in range(halvings(resolution))
@@ -67,7 +84,7 @@ class StridedEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The frames' features."""
         check_frames(x, self.channels, self.resolution)
-        x = channels_last(x)
+        x = channels_last(self.input(x))
         for layer in self.layers:
             x = layer(x)
         return x.flatten(1)
@@ -80,7 +97,7 @@ class StridedDecoder(nn.Module):
         inputs: Size f of the features, and channels of every layer.
         channels: Channels C of a frame.
         resolution: Side R of a frame in pixels: 16, 32, 64 or 128.
-        output: Activation of the last layer, by default tanh.
+        output: Activation of the last layer, by default tanh; `UnitTanh()` gives pixels in [0, 1].
 
     Attributes:
         inputs: Size of the features.

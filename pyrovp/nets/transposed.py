@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from pyrovp.nets.convolution import channels_last
 
-__all__ = ["PhasedTransposedConv2d", "TransposedConv2d", "dense_to_map"]
+__all__ = ["PhasedTransposedConv2d", "TransposedConv2d", "dense_to_map", "phase_kernel"]
 
 
 def dense_to_map(z: Tensor, dense: nn.Linear, expand: nn.ConvTranspose2d) -> Tensor:

@@ -11,6 +11,7 @@ from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from pyrovp.distributions import LogitRelaxedBernoulli, straight_through
+from pyrovp.lazy import Deferred
 from tests.oracles.tiny import close, randn
 
 
@@ -91,6 +92,21 @@ def test_expand_and_mask_stay_pyros() -> None:
     kept = torch.tensor([True, False, True, False])
     close(d.mask(kept).log_prob(value), torch.where(kept, d.log_prob(value), 0.0))
     assert d.to_event(1).event_shape == (4,)
+
+
+def test_log_odds_may_come_later() -> None:
+    logits, asked = randn(4), []
+
+    def later(x: Tensor) -> Tensor:
+        asked.append(x)
+        return 2 * x
+
+    lazy = LogitRelaxedBernoulli(tau(0.6), Deferred(later, (logits,), (4,), 0))
+    assert lazy.expand((4,)) is lazy and lazy.batch_shape == (4,)
+    assert not asked, "a replayed gate is not drawn"
+    value = randn(4, seed=1)
+    close(lazy.log_prob(value), LogitRelaxedBernoulli(tau(0.6), 2 * logits).log_prob(value))
+    assert lazy.rsample((3,)).shape == (3, 4) and len(asked) == 1
 
 
 def test_straight_through_is_hard_forwards_and_soft_backwards() -> None:

@@ -11,7 +11,7 @@ from tests.experiments.tiny import Outcome
 Command = Callable[..., Outcome]
 
 BAD = {
-    "no model": ([], ["no model given", "cwvae, dlh, notmpabs, rssm, tald", "+model=dlh"]),
+    "no model": ([], ["no model given", "cwvae, dlh, hvrnn, mixed, notmpabs", "+model=dlh"]),
     "misspelt model": (["+model=dhl"], ["no model 'dhl'", "did you mean dlh?", "rssm"]),
     "misspelt model in a sweep": (["-m", "model=dlh,cwave"], ["'cwave'", "did you mean cwvae?"]),
     "unknown data set": (["+model=dlh", "data=moving_dogs"], ["'moving_dogs'", "moving_digits"]),

@@ -196,15 +196,28 @@ def test_a_hierarchy_of_ones_own(command: Command, tmp_path: Path, period: int, 
         assert "Traceback" not in outcome.errors
 
 
-@pytest.mark.parametrize("model", MODELS)
+CLOCKWORK = (100, {"state": 20, "memory": 200, "width": 1.0})
+PAPER: dict[str, tuple[int, dict[str, Any]]] = {
+    "cwvae": CLOCKWORK, "notmpabs": CLOCKWORK, "rssm": CLOCKWORK, "tald": CLOCKWORK,
+    "dlh": (100, {"state": 20, "memory": 200, "context": 200, "width": 1.0}),
+    "hvrnn": (15, {"latents": [1, 8, 32], "width": 64, "given": 5, "dense": True}),
+    "svg_lp": (15, {"state": 10, "memory": 256, "features": 128, "context": 5, "width": 1.0}),
+    "vrnn": (15, {"width": 64, "given": 5}),
+    "vta": (30, {"belief": 128, "state": 8, "features": 128, "given": 5, "tail": 5}),
+}  # fmt: skip
+"""Frames of a clip, and the model's sizes."""
+
+
+@pytest.mark.parametrize("model", PAPER)
 def test_paper_size_is_the_papers(command: Command, model: str) -> None:
     outcome = command(f"+model={model}", "+size=paper", "--cfg", "job", tiny=False)
     assert outcome.code == 0, outcome.errors
     config = OmegaConf.to_container(OmegaConf.create(outcome.output))
     assert isinstance(config, dict)
-    assert config["data"]["resolution"] == 64 and config["data"]["length"] == 100
-    assert config["model"]["memory"] == 200 and config["model"]["state"] == 20
-    assert config["model"]["width"] == 1.0 and config["data"]["digits"] == 2
+    length, sizes = PAPER[model]
+    assert config["data"]["resolution"] == 64 and config["data"]["length"] == length
+    assert {name: config["model"][name] for name in sizes} == sizes
+    assert config["data"]["digits"] == 2
 
 
 def test_help_lists_what_there_is(command: Command) -> None:

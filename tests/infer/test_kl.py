@@ -268,6 +268,38 @@ def test_only_the_sites_out_of_order_lose_their_closed_form() -> None:
     assert [ticks.t for ticks in groups["z", 2]] == [[1, 2]]
 
 
+@pytest.mark.parametrize(("temperatures", "scores"), [((0.5, 0.5), 2), ((0.5, 0.7), 4)])
+def test_relaxed_gates_of_one_temperature_are_scored_at_once(
+    temperatures: tuple[float, float], scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taus = {value: torch.tensor(value, dtype=torch.float64) for value in temperatures}
+
+    def program(seed: int) -> Callable[[], None]:
+        def draw() -> None:
+            with pyro.plate("sequences", 4, dim=-1):
+                for t, temperature in enumerate(temperatures, 1):
+                    gate = LogitRelaxedBernoulli(taus[temperature], randn(4, seed=seed + t))
+                    pyro.sample(f"elogit_2_{t}", gate)
+
+        return draw
+
+    p, q = traces(program(10), program(20))
+    score, calls = LogitRelaxedBernoulli.log_prob, []
+
+    def counted(d: Any, value: Tensor) -> Tensor:
+        calls.append(value)
+        return score(d, value)
+
+    monkeypatch.setattr(LogitRelaxedBernoulli, "log_prob", counted)
+    found = level_kls(p, q)["elogit", 2]
+    assert len(calls) == scores
+    kl = {t: kl for ticks in found for t, kl in zip(ticks.t, ticks.kl, strict=True)}
+    for t in (1, 2):
+        nodes = [trace.nodes[f"elogit_2_{t}"] for trace in (q, p)]
+        ratio = [score(node["fn"], q.nodes[f"elogit_2_{t}"]["value"]) for node in nodes]
+        close(kl[t], ratio[0] - ratio[1])
+
+
 # Whose sites
 
 

@@ -358,3 +358,9 @@ def test_trace_elbo_runs() -> None:
     loss = Objective(system.model, system.guide, Trace_ELBO())(video).loss
     found = gradients(loss, system.objective)
     assert bool(loss.isfinite()) and all(bool(g.isfinite().all()) for g in found.values())
+
+
+def test_a_width_is_needed_where_the_prior_has_none() -> None:
+    model = models.svg_lp(resolution=16, width=0.05, memory=4, features=4)
+    with pytest.raises(ValueError, match="whose head has none: give hidden=200"):
+        guides.cwvae(model)

@@ -422,7 +422,7 @@ def test_trains() -> None:
         (lambda s: s.model(clip(1)), "use clips of at least 2 frames"),
         (lambda s: s.model(length=3, batch=2), "draws nothing without them: use .*open_loop"),
         (lambda s: s.guide(clip(), blind={2}), "not all within 1 to 1"),
-        (lambda s: guide_of(vta(resolution=16)), "needs a Hierarchy, got a VTA"),
+        (lambda s: guide_of(vta(resolution=16)), "needs a Hierarchy, got a VTA"),  # type: ignore[arg-type]
     ],
 )
 def test_what_does_not_fit_is_refused(what: Any, says: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pyrovp.nets import StridedDecoder, StridedEncoder
+from pyrovp.nets import SignedPixels, StridedDecoder, StridedEncoder
 from tests.nets.stacks import assert_same, count, match, perturb
 from tests.oracles.vta import Decoder, Encoder
 
@@ -62,6 +62,14 @@ def test_output_module_is_applied() -> None:
     torch.testing.assert_close(decoder(z), (raw / 10).tanh())
 
 
+def test_frames_go_through_the_input_module_first() -> None:
+    encoder = StridedEncoder(2, 16, F, input=SignedPixels())
+    x = torch.rand(4, 2, 16, 16)
+    found = encoder(x)
+    encoder.input = nn.Identity()
+    torch.testing.assert_close(found, encoder(2 * x - 1))
+
+
 def test_refuses_what_does_not_fit() -> None:
     for network in (StridedEncoder(1, 16, F), StridedDecoder(F, 1, 16)):
         with pytest.raises(ValueError, match=r"got \[2, 3, 16, 16\]"):
@@ -76,3 +84,5 @@ def test_refuses_what_does_not_fit() -> None:
         StridedDecoder(0, 1)
     with pytest.raises(TypeError, match=r"nn.Tanh\(\)"):
         StridedDecoder(F, 1, 16, output="tanh")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="input must be a module"):
+        StridedEncoder(1, 16, F, input="2x - 1")  # type: ignore[arg-type]
