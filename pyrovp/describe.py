@@ -11,7 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from pyrovp.cells import Memory
+from pyrovp.heads import Latent
 from pyrovp.levels import Level
+from pyrovp.sizes import Map
 
 __all__ = ["count_parameters", "describe", "unseen_levels"]
 
@@ -45,11 +48,12 @@ def unseen_levels(model: nn.Module, context: int) -> str | None:
         context: Number of given frames.
 
     Returns:
-        None where every level has at least one whole window.
+        None where every level has at least one whole window, or there is nothing to infer.
     """
-    levels = getattr(getattr(model, "hierarchy", None), "levels", ())
-    slow = [n for n, level in enumerate(levels, 1) if level.clock.period > context]
-    if not slow:
+    hierarchy = getattr(model, "hierarchy", None)
+    levels, given = getattr(hierarchy, "levels", ()), getattr(hierarchy, "given", 0)
+    slow = [n for n, level in enumerate(levels, 1) if level.clock.period > context - given]
+    if not slow or context <= given:  # a context that is given as a whole is meant to be
         return None
     period = levels[slow[-1] - 1].clock.period
     many = len(slow) > 1
@@ -57,7 +61,7 @@ def unseen_levels(model: nn.Module, context: int) -> str | None:
     return (
         f"level{'s' * many} {', '.join(map(str, slow))} {have} no whole window within a context "
         f"of {context} frames and will follow {their} prior; give a context of at least "
-        f"{period} frames to let every level see something"
+        f"{period + given} frames to let every level see something"
     )
 
 
@@ -70,8 +74,8 @@ def _table(levels: Sequence[Level]) -> Iterator[str]:
             str(n),
             "every frame" if period == 1 else f"every {period} frames",
             "-" if gate is None else _name(gate) + (f"({_name(rule)})" if rule else ""),
-            f"{_name(level.memory)} {level.memory.size}",
-            f"{_name(level.state)} {level.state.size}",
+            _sized(level.memory),
+            _sized(level.state),
         ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -103,6 +107,13 @@ def _parts(module: nn.Module, seen: set[int]) -> list[tuple[str, int]]:
         if new:
             counts.append((name, sum(new.values())))
     return counts
+
+
+def _sized(part: Memory | Latent) -> str:
+    """Its kind and size: a vector's length, or a map's channels and place."""
+    size = part.output
+    place = f" x {size.resolution} x {size.resolution}" if isinstance(size, Map) else ""
+    return f"{_name(part)} {part.size}{place}"
 
 
 def _name(value: object) -> str:

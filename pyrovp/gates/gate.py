@@ -23,7 +23,8 @@ class Gate(abc.ABC):
             posterior and sample; False: it keeps both.
         static_sample: What a closed level does with its sample: keep it, or redraw it from the
             belief it holds.
-        block_memory: Whether the level's memory moves on only where it changed.
+        block_memory: Whether the level's memory moves on only where it changed; one that reads
+            frames takes in every frame.
         detach_static: Whether the static prior's gradient stops at the older belief.
     """
 
