@@ -13,6 +13,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pyrovp import sites
+from pyrovp.infer.kl import kl_over_time
 from pyrovp.lazy import force
 from pyrovp.memo import memoised
 from pyrovp.programs import LatentDynamics
@@ -37,10 +38,12 @@ class Gates(NamedTuple):
             always changes, and frames that are given, or only lead the guide, do not.
         probability: p(e = 1) of the prior before the frame was seen, nan where it has none
             (the first modelled frame, ungated levels); [B, L, T].
+        kl: KL of the states in nats, [B, L, T].
     """
 
     e: Tensor
     probability: Tensor
+    kl: Tensor
 
 
 @torch.no_grad()
@@ -74,7 +77,10 @@ def infer_gates(model: LatentDynamics[StateSpace], guide: nn.Module, video: Tens
         elif where.kind == sites.LOGIT_GATE:
             e[at] = (node["value"] > 0).to(e.dtype)
             probability[at] = node["fn"].logits.sigmoid()
-    return Gates(e, probability)
+    kl = torch.zeros_like(e)
+    for level, ticks in kl_over_time(p, q, length).items():
+        kl[:, level - 1] = ticks
+    return Gates(e, probability, kl)
 
 
 def event_f1(inferred: Tensor, true: Tensor, tolerance: int = 1) -> float:

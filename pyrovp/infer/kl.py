@@ -32,7 +32,7 @@ from pyrovp.distributions import (
 )
 from pyrovp.lazy import stack
 
-__all__ = ["Ticks", "latents", "level_kls"]
+__all__ = ["Ticks", "kl_over_time", "latents", "level_kls"]
 
 Key = tuple[str, int]
 
@@ -100,6 +100,24 @@ def level_kls(model: Trace, guide: Trace) -> dict[Key, list[Ticks]]:
         kl = scale_and_mask(_stacked_kl(ticks), node["scale"], node["mask"])
         result[kind, level].append(Ticks([tick.t for tick in ticks], kl))
     return dict(result)
+
+
+def kl_over_time(model: Trace, guide: Trace, length: int) -> dict[int, Tensor]:
+    """KL of the states by level in nats, {level: [B, T]}; 0 at frames without a tick.
+
+    Args:
+        model: Trace of the model, replayed against the guide's.
+        guide: Trace of the guide.
+        length: T.
+    """
+    result = {}
+    for (kind, level), groups in level_kls(model, guide).items():
+        if kind == sites.STATE:
+            kl = groups[0].kl.new_zeros(length, groups[0].kl.shape[-1])
+            for ticks in groups:
+                kl[ticks.t] = ticks.kl
+            result[level] = kl.t()
+    return dict(sorted(result.items()))
 
 
 def _mismatch(guide: set[str], model: set[str]) -> str:

@@ -18,9 +18,8 @@ import torch.nn.functional as F
 from pyro import poutine
 from torch import Tensor, nn
 
-from pyrovp import sites
 from pyrovp.checks import check_video
-from pyrovp.infer.kl import level_kls
+from pyrovp.infer.kl import kl_over_time
 from pyrovp.memo import memo, memoised
 from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.state_space import StateSpace
@@ -140,7 +139,7 @@ def stream(
                 poutine.replay(trace=q),
             ):
                 states, frames = hierarchy.follow(context, range(given, seen))
-            kl = _kl_over_time(recorded.trace, q, seen)
+            kl = kl_over_time(recorded.trace, q, seen)
             part = _chunk(hierarchy, given, states, frames.mean, kl)
     yield part or _nothing(hierarchy, context)
     state = states[-1]
@@ -185,15 +184,3 @@ def _over(e: Tensor | None, frames: Tensor) -> Tensor:
     batch = frames.shape[:1]
     # An intervention may decide for all sequences at once.
     return frames.new_zeros(batch) if e is None else e.to(frames.dtype).expand(batch)
-
-
-def _kl_over_time(model: poutine.Trace, guide: poutine.Trace, length: int) -> dict[int, Tensor]:
-    """KL of the states by level, [B, T], 0 at frames without a tick."""
-    result = {}
-    for (kind, level), groups in level_kls(model, guide).items():
-        if kind == sites.STATE:
-            kl = groups[0].kl.new_zeros(length, groups[0].kl.shape[-1])
-            for ticks in groups:
-                kl[ticks.t] = ticks.kl
-            result[level] = kl.t()
-    return dict(sorted(result.items()))

@@ -206,17 +206,23 @@ class Experiment:
 
     def _report(self, results: Results, step: int, say: Callable[[str], None]) -> None:
         """Writes figures and pictures and prints the table."""
-        events, channels = self._events(results.gated), self._channels()
+        # A model that takes all of a context as given infers nothing there.
+        blank = results.given >= results.table["protocol"]["context"]
+        gates = self._gates() if results.gated or blank else None
+        events, channels = self._events(results, gates), self._channels()
         inside = {**events, "channels": channel_report(channels)}
+        kl, raster = results.kl, results.gates if results.gated else None
+        if blank and gates is not None:
+            inside["whole_clips"] = _whole_clips(results.gated, gates)
+            kl = {n: gates.kl[:, n - 1] for n in results.kl}
+            raster = gates.e if results.gated else None
         self.directory.write_json("metrics.json", self._facts(step) | results.summary() | inside)
         films = vars(results.films)
         pictures: dict[str, Callable[[Path], None]] = {
             "predictions.png": lambda path: predictions_png(path, **films),
             "predictions.gif": lambda path: predictions_gif(path, **films),
             "curves.png": lambda path: curves_png(path, results.table),
-            "levels.png": lambda path: levels_png(
-                path, results.kl, results.gates if results.gated else None
-            ),
+            "levels.png": lambda path: levels_png(path, kl, raster),
             "channels.png": lambda path: channels_png(path, channels),
         }
         if rows := read_rows(self.directory.path / "metrics.jsonl"):
@@ -226,23 +232,27 @@ class Experiment:
         sentences = [
             *results.sentences(),
             *_event_sentences(events),
+            *_clip_sentences(inside.get("whole_clips", {})),
             *_channel_sentences(inside["channels"]),
         ]
         say("\n".join(["", render(results.table), *sentences, "", "pictures:"]))
         say("\n".join(f"  {self.directory.path / name}" for name in pictures))
 
-    def _events(self, gated: tuple[int, ...]) -> dict[str, Any]:
-        """Gates against the true changes, where the data set knows them and a level has one."""
-        if not gated or "change" not in self.testing[0]["states"]:
-            return {}
-        parts, changes = [], []
+    def _gates(self) -> Gates:
+        """Gates and KLs of the test clips, inferred from all their frames."""
         with self._looking():
-            for batch in batches(self.testing, self.settings.train.batch):
-                video = batch["video"].to(self.device)
-                parts.append(infer_gates(self.model, self.guide, video))
-                changes.append(batch["states"]["change"])
-        gates = Gates(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
-        return {"events": report(gates, torch.cat(changes))}
+            parts = [
+                infer_gates(self.model, self.guide, video.to(self.device))
+                for video in Videos(self.testing, self.settings.train.batch)
+            ]
+        return Gates(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
+
+    def _events(self, results: Results, gates: Gates | None) -> dict[str, Any]:
+        """Gates against the true changes, where the data set knows them and a level has one."""
+        if gates is None or not results.gated or "change" not in self.testing[0]["states"]:
+            return {}
+        known = batches(self.testing, self.settings.train.batch)
+        return {"events": report(gates, torch.cat([b["states"]["change"] for b in known]))}
 
     def _channels(self) -> dict[int, Tensor]:
         """KL per latent channel of each level, over the test clips."""
@@ -278,6 +288,35 @@ class Experiment:
             "weights": self.settings.evaluate.checkpoint,
             "parameters": count_parameters(self.objective),
         }
+
+
+def _whole_clips(gated: tuple[int, ...], gates: Gates) -> dict[str, Any]:
+    """What is inferred from all frames of a clip: KLs, and rates of change after the first."""
+    modelled = gates.e[0, 0] > 0  # level 1 changes at every frame that is modelled
+    first = int(modelled.nonzero()[0]) + 1
+    last = int(modelled.nonzero()[-1]) + 1
+    return {
+        "kl_per_sequence": {
+            f"z_{n + 1}": gates.kl[:, n].sum(1).mean().item() for n in range(gates.kl.shape[1])
+        },
+        "change_rate": {
+            f"e_{level}": gates.e[:, level - 1, first:last].mean().item() for level in gated
+        },
+    }
+
+
+def _clip_sentences(found: dict[str, Any]) -> list[str]:
+    """The same in words."""
+    if not found:
+        return []
+    kls = ", ".join(f"{name} {value:.4g}" for name, value in found["kl_per_sequence"].items())
+    lines = [f"inferred from whole clips: KL, nats per sequence: {kls}"]
+    for name, rate in found["change_rate"].items():
+        lines.append(
+            f"inferred from whole clips: level {name.removeprefix('e_')} changes at {rate:.3f} of "
+            "the modelled frames"
+        )
+    return lines
 
 
 def _event_sentences(events: dict[str, Any]) -> list[str]:

@@ -63,7 +63,7 @@ def test_mean_levels_adds_up_the_changes() -> None:
 def test_predicted_change_is_conditioned_on_what_was_inferred() -> None:
     e = torch.tensor([[[1.0, 1, 1, 1], [1, 0, 1, 0]]])
     p = torch.tensor([[[torch.nan] * 4, [torch.nan, 0.2, 0.9, 0.4]]])
-    changed, stayed = predicted_change(Gates(e, p), level=2)
+    changed, stayed = predicted_change(Gates(e, p, torch.zeros_like(e)), level=2)
     assert changed == pytest.approx(0.9)
     assert stayed == pytest.approx(0.3)
 
@@ -100,7 +100,7 @@ def test_report_names_each_gate_and_what_the_prior_expected() -> None:
 def test_what_is_not_defined_is_none_in_a_report() -> None:
     e = torch.ones(2, 2, 6)
     e[:, 1] = 0  # the gate never opens, and nothing ever changes
-    found = report(Gates(e, torch.full((2, 2, 6), 0.25)), torch.zeros(2, 6, dtype=torch.bool))
+    found = report(Gates(e, torch.full((2, 2, 6), 0.25), e), torch.zeros(2, 6, dtype=torch.bool))
     assert found["e_2"]["predicted_where_changed"] is None
     assert found["e_2"]["predicted_where_static"] == 0.25
     assert found["e_2"]["f1"] is None
