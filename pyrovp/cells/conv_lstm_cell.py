@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyrovp.cells.cell import Cell
+from pyrovp.cells.lstm_gates import lstm_memory, lstm_output
 from pyrovp.distributions.shapes import common_shape
 from pyrovp.nets.centre import CentreConv2d, centre_tap
 from pyrovp.nets.convolution import channels_last
@@ -152,16 +153,15 @@ class ConvLSTMCell(Cell):
     def _update(
         self, inward: Tensor, h: Tensor, c: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        bias, size = self.recurrent.bias, self.size
+        bias = self.recurrent.bias
         if h.dim() == 2:
             outward = F.linear(h, weight, bias)
         else:
             outward = F.conv2d(h, weight, bias, padding=weight.shape[-1] // 2)
         # In place: neither a product nor a norm keeps its result for the gradient.
-        gates, g = self.recurrent_norm(outward).add_(inward).split((3 * size, size), 1)
-        i, f, o = torch.sigmoid(gates).chunk(3, 1)
-        c = self.memory_norm(torch.addcmul(f * c, i, torch.tanh(g)))
-        return o * torch.tanh(c), c
+        c, o = lstm_memory(self.recurrent_norm(outward).add_(inward), c)
+        c = self.memory_norm(c)
+        return lstm_output(o, c), c
 
     def _inward(self, parts: Sequence[Tensor], early: Tensor | None) -> Tensor:
         """The inputs' share of the gates, [N, 4C, r, r]."""

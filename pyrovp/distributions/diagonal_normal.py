@@ -90,7 +90,10 @@ class DiagonalNormal(TorchDistribution):
         mean, std = self.mean, self.stddev
         if sample_shape:
             mean = mean.expand(Size(sample_shape) + mean.shape)
-        return torch.addcmul(mean, std, torch.randn_like(mean))  # in the mean's memory layout
+        # Maps are channels last in memory, and torch draws numbers fast in a row only.
+        rows = mean.movedim(-len(self._event_shape), -1)
+        noise = torch.randn(rows.shape, dtype=mean.dtype, device=mean.device)
+        return torch.addcmul(mean, std, noise.movedim(-1, -len(self._event_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats, [...]."""

@@ -39,7 +39,7 @@ def test_a_draw_is_mean_and_std_times_noise(place: tuple[int, ...]) -> None:
     torch.manual_seed(1)
     z = DiagonalNormal(p, 1 + len(place)).rsample()
     torch.manual_seed(1)
-    noise = torch.randn(4, 3, *place, dtype=torch.float64)
+    noise = torch.randn(4, *place, 3, dtype=torch.float64).movedim(-1, 1)
     close(z, p[:, :3] + p[:, 3:] * noise)
 
 

@@ -251,8 +251,9 @@ def test_other_sizes_of_frames_follow_the_same_rule(
 
 def test_is_described_by_its_levels() -> None:
     text = describe(build().model).splitlines()
-    for n, size in ((3, 64), (2, 64), (1, 32)):
-        line = f"{n} every frame - NormedConvLSTM {size} GaussianMap {size}"
+    for n, size, r in ((3, 64, 1), (2, 64, 4), (1, 32, 8)):
+        place = f"{size} x {r} x {r}"
+        line = f"{n} every frame - NormedConvLSTM {place} GaussianMap {place}"
         assert line in [" ".join(found.split()) for found in text]
 
 
