@@ -24,7 +24,10 @@ from pyrovp.programs import LatentDynamics
 from pyrovp.state_space import StateSpace
 from pyrovp.train.randomness import seed_noise, undisturbed
 
-__all__ = ["Films", "Results", "evaluate"]
+__all__ = ["EVALUATION_BATCH", "Films", "Results", "evaluate"]
+
+EVALUATION_BATCH = 16
+"""Clips at a time, unless said otherwise."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def evaluate(
     protocol: Protocol,
     *,
     sequences: int | None = None,
-    batch: int = 16,
+    batch: int = EVALUATION_BATCH,
     training_clips: int = 128,
     films: int = 4,
     seed: int = 0,

@@ -163,7 +163,9 @@ class Hierarchy(StateSpace):
         if not self.looks:
             return state
         emitted = self.emission(self._contexts([state]), state.memory, past)
-        mean = emitted.frames.mean.squeeze(-4)
+        assert state.seen is not None
+        # Under autocast networks make frames of lower precision; the next step sees a video's.
+        mean = emitted.frames.mean.squeeze(-4).to(state.seen.dtype)
         return state._replace(memory=emitted.memory, mean=mean, seen=mean)
 
     def see(self, state: State, frame: Tensor) -> State:

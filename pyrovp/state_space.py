@@ -8,8 +8,8 @@ r"""A latent state-space model of videos, in a handful of verbs.
     follow    all of it along a video: what training and the context of a prediction do
 
 Frames count from 0. The first `given` ones condition the model: they are neither drawn nor
-scored. Prediction calls begin, step and emit; nothing else is asked of a model by what trains,
-predicts, evaluates and draws.
+scored. Training calls `follow`, prediction `takes`, `follow` along the context, then `step` and
+`emit`; `changes` is for tables and pictures. Nothing else is asked of a model.
 """
 
 import abc

@@ -5,6 +5,7 @@ from pyro.poutine.messenger import Messenger
 
 from pyrovp import sites
 from pyrovp.distributions import Held, LogitRelaxedBernoulli, NestedBernoulli, TemporalMixture
+from pyrovp.distributions.shapes import over
 
 __all__ = ["HoldStatic", "Jumpy", "LikelyGates"]
 
@@ -33,7 +34,8 @@ class HoldStatic(Messenger):
         if msg["value"] is None:
             value = fn()
             if isinstance(mixture, TemporalMixture):
-                value = torch.where(mixture.e.unsqueeze(-1), value, self._last[where.level])
+                open = over(mixture.e, mixture.event_dim)
+                value = torch.where(open, value, self._last[where.level])
             msg.update(value=value, done=True)
         self._last[where.level] = msg["value"]
 

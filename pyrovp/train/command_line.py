@@ -132,6 +132,17 @@ def _check_choices(arguments: Sequence[str], conf: Path) -> None:
         for name in names:
             if name not in known:
                 raise RunError(f"there is no {group} {name!r}; {nearest(name, known)}")
+    _check_size(chosen, folders)
+
+
+def _check_size(chosen: dict[str, str], folders: Sequence[Path]) -> None:
+    """Refuses a paper's size of a model that no paper describes."""
+    if chosen.get("size") != "paper":
+        return
+    known = sorted({p.stem for folder in folders for p in (folder / "size/paper").glob("*.yaml")})
+    for name in chosen.get("model", "").split(","):
+        if re.fullmatch(r"[\w.-]+", name) and name not in known:
+            raise RunError(f"{name} has no size=paper; {', '.join(known)} have; use size=small")
 
 
 def _explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyrovp.analysis import Gates, channel_report, infer_channels, infer_gates, report
 from pyrovp.data import KeyedVideos, batches
@@ -26,8 +27,9 @@ from pyrovp.draw import (
     predictions_png,
     training_png,
 )
-from pyrovp.evaluate import Results, evaluate
+from pyrovp.evaluate import EVALUATION_BATCH, Results, evaluate
 from pyrovp.metrics import Protocol, render, ssim_preset
+from pyrovp.state_space import StateSpace
 from pyrovp.train.build import brief, choose_device, device_name, make, make_guide
 from pyrovp.train.checkpoint import Checkpoints
 from pyrovp.train.log import Log, check_tensorboard, read_rows
@@ -98,7 +100,37 @@ class Experiment:
         self.directory = RunDirectory(
             Path(settings.out), model_name, data_name, asdict(settings), settings.seed
         )
+        self._check_frames()
         self._try_one_clip()
+
+    def _check_frames(self) -> None:
+        """What the model takes as given, and what only leads its guide, leaves frames to model."""
+        hierarchy, test = getattr(self.model, "hierarchy", None), self.settings.evaluate
+        if not isinstance(hierarchy, StateSpace):
+            return
+        try:
+            hierarchy.takes(test.context)
+        except ValueError as error:
+            raise ValueError(f"evaluate.context={test.context}: {error}") from error
+        try:
+            hierarchy.scored(test.context + test.horizon)
+        except ValueError as error:
+            raise ValueError(
+                f"evaluate.context={test.context} and evaluate.horizon={test.horizon} make the "
+                f"test clips: {error}"
+            ) from error
+        norms = any(isinstance(part, _BatchNorm) for part in self.objective.modules())
+        if norms and self.settings.train.batch == 1:
+            raise ValueError(
+                "train.batch=1, but this model's BatchNorms need more than one sequence for their "
+                "statistics; use train.batch=2 or more"
+            )
+        if norms and test.batch_statistics and test.sequences % EVALUATION_BATCH == 1:
+            raise ValueError(
+                f"evaluate.sequences={test.sequences} leaves a batch of one sequence (of "
+                f"{EVALUATION_BATCH} at a time), which has no batch statistics; use "
+                "evaluate.batch_statistics=false, or another number"
+            )
 
     def _try_one_clip(self) -> None:
         """Model, guide, bound and data have to fit together."""
