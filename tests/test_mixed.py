@@ -22,13 +22,14 @@ from pyrovp.infer import HierarchyELBO
 from pyrovp.infer.kl import level_kls
 from pyrovp.levels import Level
 from pyrovp.nets import ResidualEncoder
-from pyrovp.predict import open_loop
+from pyrovp.predict import HoldStatic, open_loop
 from pyrovp.programs import PLATE, Filtering, LatentDynamics
 from pyrovp.sites import BELIEF, GATE, STATE, site
 from pyrovp.state import State
 from pyrovp.wiring import Dense
 from tests.models.weights import randomise
 from tests.oracles.tiny import close, randn
+from tests.predict.recorder import Recorder
 from tests.toys.handlers import SiteNoise, check_particles, run
 
 B, GIVEN, T, WIDTH = 3, 2, 9, 4
@@ -286,3 +287,31 @@ def test_a_finer_map_above_a_coarser_one_is_refused() -> None:
             levels, Dense(), hierarchy.encoder,
             UpwardFrames(1, 16, GaussianLikelihood(0.5), width=WIDTH), given=GIVEN,
         )  # fmt: skip
+
+
+def test_held_static_states_of_maps_are_held() -> None:
+    """A batch as large as the map's side, where a mask of the wrong dimension would fit too."""
+    torch.manual_seed(0)
+    encoder = ResidualEncoder(1, 16, 4)
+    spatial = NormedConvLSTM(8, resolution=4, inputs=8)
+    levels = [
+        Level(
+            reads=PastFrame(),
+            memory=NormedConvLSTM(4, resolution=8, inputs=4),
+            state=GaussianMap(4, resolution=8),
+        ),
+        Level(memory=spatial, state=GaussianMap(8, resolution=4), gate=MixtureGate(size=4)),
+    ]
+    emission = UpwardFrames(1, 16, GaussianLikelihood(0.3), width=4)
+    hierarchy = Hierarchy(levels, Dense(), encoder, emission, given=1)
+    model, guide = LatentDynamics(hierarchy), Filtering(hierarchy)
+    with Recorder() as recorder:
+        open_loop(model, guide, torch.rand(4, 3, 1, 16, 16), 12, policy=HoldStatic())
+    values = recorder.values
+    closed = 0
+    for t in range(3, 15):
+        now, before = (values[f"z_2_{s}"] for s in (t, t - 1))
+        stays = values[f"e_2_{t}"] == 0
+        closed += int(stays.sum())
+        assert torch.equal(now[stays], before[stays])
+    assert closed > 0

@@ -81,6 +81,22 @@ BAD = {
     "misspelt weights": (["+model=dlh", "evaluate.checkpoint=lst"], ["last or best", "lst"]),
     "no such device": (["+model=dlh", "device=gpu"], ["device=gpu", "auto, cpu, cuda"]),
     "bad syntax": (["+model=dlh", "train.steps"], ["train.steps"]),
+    "context shorter than given": (
+        ["+model=hvrnn", "model.given=4"],
+        ["evaluate.context=3", "starts from 4 given frames", "longer"],
+    ),
+    "nothing to model in the test": (
+        ["+model=vta", "model.given=3", "model.tail=3", "data.length=8"],
+        ["evaluate.horizon=3", "6 frames none is left", "at least 7"],
+    ),
+    "no batch statistics": (
+        ["+model=svg_lp", "train.batch=1"], ["train.batch=1", "BatchNorm", "train.batch=2"],
+    ),
+    "no batch statistics in the test": (
+        ["+model=svg_lp", "evaluate.sequences=1", "evaluate.batch_statistics=true"],
+        ["evaluate.sequences=1", "one sequence"],
+    ),
+    "a paper that is not": (["+model=mixed", "+size=paper"], ["mixed has no size=paper", "hvrnn"]),
 }  # fmt: skip
 
 

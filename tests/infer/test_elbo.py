@@ -101,6 +101,13 @@ def close_gradients(actual: list[Any], expected: list[Any], rtol: float, atol: f
         close(mine, theirs, rtol=rtol, atol=atol)
 
 
+def test_refuses_the_guide_of_another_model() -> None:
+    model, _ = tiny_cwvae()
+    _, guide = tiny_cwvae()
+    with pytest.raises(ValueError, match="belongs to another model.*share one hierarchy"):
+        HierarchyELBO()(model, guide)(clip(4))
+
+
 def test_the_systems_gates_are_alive() -> None:
     """Else the comparisons below would say little; `tiny_dlh` scales its weights for this."""
     elbo = HierarchyELBO(num_particles=50, vectorize_particles=True)
