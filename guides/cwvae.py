@@ -15,7 +15,7 @@ import torch
 from pyrovp.heads import Gaussian
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import OwnHead, PosteriorHead
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import Filtering, LatentDynamics, check_model
 
 __all__ = ["cwvae", "notmpabs", "rssm", "tald"]
 
@@ -38,6 +38,7 @@ def cwvae(
     Raises:
         ValueError: If a width is to be the prior's, and its head has no hidden layer.
     """
+    check_model(model)
     if posterior is None:
         width = _hidden(model.hierarchy) if hidden is None else hidden
         posterior = OwnHead(hidden=(width, width))

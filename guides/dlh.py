@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from pyrovp.evidence import features_of
 from pyrovp.hierarchy import Hierarchy
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import Filtering, LatentDynamics, check_model
 
 __all__ = ["dlh"]
 
@@ -30,6 +30,7 @@ def dlh(model: LatentDynamics[Hierarchy], *, lift: tuple[int, ...] | None = None
         lift: Hidden widths of the networks between the levels' features; None: one layer of
             the features' own size.
     """
+    check_model(model)
     if lift is None:
         features = features_of(model.hierarchy.encoder)
         lift = (features,) if isinstance(features, int) else ()  # a pyramid needs no lifts

@@ -12,13 +12,14 @@ Reference:
 
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import Twin
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import Filtering, LatentDynamics, check_model
 
 __all__ = ["hvrnn", "vrnn"]
 
 
 def hvrnn(model: LatentDynamics[Hierarchy]) -> Filtering:
     """The guide of a `pyrovp.models.hvrnn`; the encoder is shared."""
+    check_model(model)
     return Filtering(model.hierarchy, posterior=Twin())
 
 

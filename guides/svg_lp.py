@@ -8,7 +8,7 @@ Reference:
 
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import Twin
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import Filtering, LatentDynamics, check_model
 from pyrovp.weights import draw_weights
 
 __all__ = ["svg_lp"]
@@ -19,6 +19,7 @@ def svg_lp(model: LatentDynamics[Hierarchy]) -> Filtering:
 
     Its own networks start from the released code's initial weights.
     """
+    check_model(model)
     guide = Filtering(model.hierarchy, posterior=Twin())
     draw_weights(guide.heads)
     return guide

@@ -31,7 +31,7 @@ from pyrovp.lazy import Row, Table
 from pyrovp.memo import memo
 from pyrovp.models.vta import VTA, Given, VTAState
 from pyrovp.nets.temporal import TemporalConvolutions
-from pyrovp.programs import PLATE, LatentDynamics
+from pyrovp.programs import PLATE, LatentDynamics, check_blind, check_model
 from pyrovp.segments import prefix, suffix
 
 __all__ = ["VTAGuide", "vta"]
@@ -72,8 +72,7 @@ class VTAGuide(nn.Module):
                 not there.
         """
         check_video(video)
-        if not set(blind) <= {1, 2}:
-            raise ValueError(f"blind levels {sorted(blind)} are not all within 1 to 2")
+        check_blind(blind, len(self.hierarchy.levels))
         if not ends:
             return
         space = self.hierarchy
@@ -145,6 +144,7 @@ def vta(model: LatentDynamics[VTA]) -> VTAGuide:
     Raises:
         ValueError: If it is another model.
     """
+    check_model(model)
     if not isinstance(model.hierarchy, VTA):
         raise ValueError(
             "VTA's guide needs a model of pyrovp.models.vta, but this one's hierarchy is a "

@@ -62,9 +62,11 @@ def hvrnn(
     Raises:
         ValueError: For no latents, or resolutions that do not fit.
     """
-    if not latents or any(a >= b for a, b in zip(latents, latents[1:], strict=False)):
+    whole = isinstance(latents, Sequence) and all(isinstance(r, int) for r in latents)
+    if not whole or not latents or list(latents) != sorted(set(latents)):
         raise ValueError(
-            f"the latents' resolutions go upwards from the top level, (1, 8, 32), got {latents}"
+            "the latents' resolutions go upwards from the top level, whole numbers such as "
+            f"(1, 8, 32), got {latents!r}"
         )
     kernel = 1 if lean else 3
     encoder = ResidualEncoder(channels, resolution, width, kernel=kernel)
@@ -97,7 +99,7 @@ def hvrnn(
                 resolution,
                 LaplaceLikelihood() if likelihood is None else likelihood,
                 width,
-                cells=None if cells is None else tuple(cells),
+                cells=cells,
                 kernel_at_1=kernel,
             ),
             given=given,

@@ -22,7 +22,7 @@ from typing import Literal
 from torch import nn
 
 from pyrovp.cells import LSTM
-from pyrovp.emission import GaussianLikelihood, SkipFrames
+from pyrovp.emission import GaussianLikelihood, LearnedStd, SkipFrames
 from pyrovp.evidence import PastFrame
 from pyrovp.heads import Gaussian, half_log_variance
 from pyrovp.hierarchy import Hierarchy
@@ -35,6 +35,9 @@ from pyrovp.weights import draw_weights
 from pyrovp.wiring import Dense
 
 __all__ = ["svg_lp"]
+
+STD = 2**-0.5
+"""With which the log-density is the sum of squared errors."""
 
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], Callable[..., SkipDecoder]]] = {
     "dcgan": (SkipDCGANEncoder, SkipDCGANDecoder),
@@ -53,7 +56,7 @@ def svg_lp(
     resolution: int = 64,
     width: float = 1.0,
     statistics: Statistics = "each",
-    std: float = 2**-0.5,
+    std: float | None = STD,
 ) -> LatentDynamics[Hierarchy]:
     """SVG-LP's generative program; the defaults are the paper's for Stochastic Moving MNIST.
 
@@ -68,7 +71,7 @@ def svg_lp(
         width: Multiplies the channels of the convolutions.
         statistics: Of the BatchNorms in training: of "each" time step, as the released code's, or
             "pooled" over time, which is another function, and faster.
-        std: σ of the pixels; √½ makes squared errors of the log-density.
+        std: σ of the pixels; √½ makes squared errors of the log-density. None learns it.
 
     Raises:
         ValueError: For an unknown network, or sizes that do not fit.
@@ -96,7 +99,7 @@ def svg_lp(
             encoder=encode(**shape),
             emission=SkipFrames(
                 partial(decode, **shape),
-                GaussianLikelihood(std),
+                GaussianLikelihood(LearnedStd(STD) if std is None else std),
                 context=context,
                 memory=LSTM(memory, inputs=memory, layers=2),
             ),

@@ -121,10 +121,11 @@ class VTA(StateSpace):
         tail: int,
     ) -> None:
         super().__init__()
-        if given < 1 or tail < 1:
+        if not all(isinstance(frames, int) and frames >= 1 for frames in (given, tail)):
             raise ValueError(
                 "VTA starts from 1 or more given frames, and its guide draws a last gate at the "
-                f"first frame of a tail of 1 or more; got given={given}, tail={tail}"
+                f"first frame of a tail of 1 or more, whole numbers; got given={given!r}, "
+                f"tail={tail!r}"
             )
         self.levels, self.given, self.tail = levels, given, tail
         below, above = levels
@@ -246,8 +247,14 @@ def vta(
         std: σ of the pixels, which lie in [0, 1]; None learns it.
 
     Raises:
-        ValueError: For sizes that do not fit, no given frame or no tail.
+        ValueError: For sizes that do not fit, no given frame or no tail, or segments of another
+            kind.
     """
+    if not isinstance(segments, SegmentPrior | None):
+        raise ValueError(
+            "segments are limited by SegmentPrior(number=5, length=10), say, or by None not at "
+            f"all, got {segments!r}"
+        )
     level = Level(
         memory=GRU(belief),
         state=Gaussian(state, hidden=(), std=torch.sigmoid, min_std=0.0),

@@ -44,8 +44,9 @@ class Hierarchy(StateSpace):
         given: Number of frames that condition the model; they are neither drawn nor scored.
 
     Raises:
-        ValueError: If there is no level, clocks do not nest, level 1 has a gate, or something
-            reads past frames and none is given; or for an encoder without `features`.
+        ValueError: If a part is of another kind, there is no level, clocks do not nest, level 1
+            has a gate, or something reads past frames and none is given; or for an encoder
+            without `features`.
 
     Attributes:
         levels: The levels' descriptions.
@@ -64,12 +65,22 @@ class Hierarchy(StateSpace):
         given: int = 0,
     ) -> None:
         super().__init__()
+        if not isinstance(levels, Sequence) or not all(isinstance(one, Level) for one in levels):
+            raise ValueError(
+                f"levels are a list [Level(...), ...], the fastest first, got {levels!r}"
+            )
+        for name, part, kind, example in (
+            ("wiring", wiring, Wiring, "Parent(), TopDown() or Dense()"),
+            ("emission", emission, Emission, "GaussianFrames(...)"),
+        ):
+            if not isinstance(part, kind):
+                raise ValueError(f"the {name} is an object such as {example}, got {part!r}")
+        if not isinstance(given, int) or given < 0:
+            raise ValueError(f"the number of given frames is a whole one from 0, got {given!r}")
         self.levels = tuple(levels)
         self.given = given
         if not self.levels:
             raise ValueError("a hierarchy needs at least one level, got an empty list")
-        if given < 0:
-            raise ValueError(f"the number of given frames is 0 or more, got {given}")
         check_nesting([level.clock for level in self.levels])
         if self.levels[0].gate is not None:
             raise ValueError(

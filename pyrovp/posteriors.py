@@ -134,7 +134,10 @@ class SharedTrunk(PosteriorHead):
     def check(self, shown: tuple[Size, ...], prior: Head) -> None:
         """Prior and posterior must see the same, through hidden layers."""
         if not isinstance(prior, GaussianHead) or not prior.state.hidden:
-            raise ValueError("SharedTrunk reuses the prior's hidden layers, and it has none")
+            raise ValueError(
+                "SharedTrunk reuses the hidden layers of a level's prior, and this one has none; "
+                "use OwnHead() or Twin() for this level"
+            )
         if shown != prior.sizes:
             raise ValueError(
                 f"SharedTrunk reuses the prior's hidden layers, which see parts of sizes "

@@ -28,7 +28,7 @@ from pyrovp.sizes import Size
 from pyrovp.state_space import StateSpace
 from pyrovp.walk import walk
 
-__all__ = ["PLATE", "Filtering", "LatentDynamics"]
+__all__ = ["PLATE", "Filtering", "LatentDynamics", "check_blind", "check_model"]
 
 PLATE = "sequences"
 
@@ -117,6 +117,9 @@ class Filtering(nn.Module):
         activation: Of the lifts' hidden layers.
         posterior: What turns a level's view and its evidence into a belief; one for all levels,
             or one for each. None: `OwnHead()`, and `Twin()` for levels that read frames.
+
+    Raises:
+        ValueError: For what is no hierarchy or no posterior, or one that does not fit its level.
     """
 
     def __init__(
@@ -172,13 +175,29 @@ class Filtering(nn.Module):
             ValueError: If the video is malformed or `blind` names a level that is not there.
         """
         check_video(video)
-        count = len(self.hierarchy.levels)
-        if not set(blind) <= set(range(1, count + 1)):
-            raise ValueError(f"blind levels {sorted(blind)} are not all within 1 to {count}")
+        check_blind(blind, len(self.hierarchy.levels))
         frames = self.hierarchy.scored(video.shape[1])
         posterior = _Evidence(self, video, ends, blind)
         with pyro.plate(PLATE, video.shape[0], dim=-1):
             walk(self.hierarchy, video, frames, posterior)
+
+
+def check_model(model: object) -> None:
+    """Refuses what is no model, such as a model's hierarchy."""
+    if not isinstance(model, LatentDynamics):
+        raise ValueError(
+            "a model is needed, such as pyrovp.models makes, or LatentDynamics(hierarchy), got a "
+            f"{type(model).__name__}"
+        )
+
+
+def check_blind(blind: object, levels: int) -> None:
+    """Refuses what is no collection of numbers of levels, which count from 1."""
+    known = range(1, levels + 1)
+    if not isinstance(blind, Collection) or not all(level in known for level in blind):
+        raise ValueError(
+            f"blind levels {blind!r} are not all within 1 to {levels}; give a list such as [1]"
+        )
 
 
 def _check_hierarchy(who: str, given: object, kind: type) -> None:
@@ -195,6 +214,13 @@ def _kinds(
         return [OwnHead() if level.reads is None else Twin() for level in levels]
     if isinstance(posterior, PosteriorHead):
         return [posterior] * len(levels)
+    if not isinstance(posterior, Sequence) or not all(
+        isinstance(kind, PosteriorHead) for kind in posterior
+    ):
+        raise ValueError(
+            "a posterior is an object such as OwnHead() or Twin(), one for all levels or a list "
+            f"with one for each, got {posterior!r}"
+        )
     if len(posterior) != len(levels):
         raise ValueError(
             f"{len(posterior)} posteriors were given for {len(levels)} levels; give one for each, "

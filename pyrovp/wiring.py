@@ -221,14 +221,17 @@ class Dense(Wiring):
         reach: How many levels above a head sees; None: all of them (dense), 1: the parent alone.
 
     Raises:
-        ValueError: For a reach below 1.
+        ValueError: For a reach that is no whole number from 1.
     """
 
     reach: int | None = None
 
     def __post_init__(self) -> None:
-        if self.reach is not None and self.reach < 1:
-            raise ValueError(f"a head sees 1 or more levels above, got reach={self.reach}")
+        if self.reach is not None and (not isinstance(self.reach, int) or self.reach < 1):
+            raise ValueError(
+                "a head sees 1 or more levels above, a whole number, or all of them by "
+                f"reach=None, got reach={self.reach!r}"
+            )
 
     def dynamics(
         self, level: Level, above: "Dynamics | None", seen: Size | None = None

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyrovp.emission import FrameModel, GaussianFrames, LearnedStd
+from pyrovp.emission import (
+    DecodedFrames,
+    FrameModel,
+    GaussianFrames,
+    GaussianLikelihood,
+    LearnedStd,
+)
 from tests.oracles.tiny import close, randn
 
 I = 5  # noqa: E741
@@ -68,6 +74,12 @@ def test_a_fixed_std_has_no_parameter_and_a_learned_one_a_gradient() -> None:
         down = score()
     # Central difference: an error of order step² and of rounding / step = 1e-9.
     close(slope, (up - down) / (2 * step), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", ["laplace", 0.5, None, GaussianLikelihood])
+def test_refuses_what_is_no_likelihood(likelihood: Any) -> None:
+    with pytest.raises(ValueError, match=r"object such as LaplaceLikelihood\(\), .*, got"):
+        DecodedFrames(decoder, likelihood)
 
 
 @pytest.mark.parametrize("std", [0, -0.1, float("nan"), float("inf"), "1.0", None])

@@ -34,7 +34,7 @@ from pyrovp.gates import Gate
 from pyrovp.infer.kl import latents, level_kls
 from pyrovp.programs import PLATE
 from pyrovp.state import State
-from pyrovp.wiring import Wiring
+from pyrovp.wiring import Dense, Wiring
 from tests.hierarchies import BATCH, Case, build, cases, profile, video_of
 from tests.toys.handlers import SiteNoise, check_particles, disagreement, run
 from tests.toys.hvrnn import Decoder, Encoder
@@ -327,6 +327,30 @@ def test_a_level_is_made_of_parts(part: dict[str, Any], example: str) -> None:
         replace(level_of(), **part)
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"levels": level_of()}, r"a list \[Level\(.*\], the fastest first, got Level"),
+        ({"levels": [level_of(), GRU(3)]}, r"a list .*, got \[Level.*GRU"),
+        ({"wiring": Parent}, r"wiring is an object such as Parent\(\), .*got <class"),
+        ({"emission": Decoder(3)}, r"emission .* GaussianFrames\(\.\.\.\), got Decoder"),
+        ({"given": 2.0}, "whole one from 0, got 2.0"),
+        ({"given": -1}, "whole one from 0, got -1"),
+    ],
+    ids=["a level", "another kind", "a class", "a module", "a fraction", "negative"],
+)
+def test_a_hierarchy_is_made_of_parts(part: dict[str, Any], message: str) -> None:
+    parts: dict[str, Any] = {"levels": [level_of()], "wiring": Parent(), "encoder": Encoder(4)}
+    with pytest.raises(ValueError, match=message):
+        Hierarchy(**parts | {"emission": GaussianFrames(Decoder, 0.5)} | part)
+
+
+@pytest.mark.parametrize("reach", [0, 1.5, "all"])
+def test_a_reach_counts_levels(reach: Any) -> None:
+    with pytest.raises(ValueError, match=f"or all of them by reach=None, got reach={reach!r}"):
+        Dense(reach)
+
+
 def test_a_model_refuses_frames_that_it_does_not_make() -> None:
     model = LatentDynamics(hierarchy_of([level_of()]))
     with pytest.raises(ValueError, match=r"frames are \[3, 2, 2\].* this model makes \[1, 2, 2\]"):
@@ -339,8 +363,8 @@ def test_a_model_draws_at_least_one_frame(size: dict[str, int]) -> None:
         LatentDynamics(hierarchy_of([level_of()]))(**{"length": 2, "batch": 2} | size)
 
 
-@pytest.mark.parametrize("blind", [{0}, {3}, {1, 7}])
-def test_blind_levels_that_are_not_there_are_refused(blind: set[int]) -> None:
+@pytest.mark.parametrize("blind", [{0}, {3}, {1, 7}, 1, "1", [None, 1]])
+def test_blind_levels_that_are_not_there_are_refused(blind: Any) -> None:
     guide = Filtering(hierarchy_of([level_of(), level_of()]))
     with pytest.raises(ValueError, match="blind levels .* are not all within 1 to 2"):
         guide(torch.zeros(2, 3, 1, 2, 2), blind=blind)

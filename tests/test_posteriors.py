@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyrovp import GRU, Filtering, Level, models
+from pyrovp import GRU, Filtering, GaussianFrames, Hierarchy, Level, Parent, models
 from pyrovp.heads import Gaussian
-from pyrovp.posteriors import OwnHead, PosteriorHead, SharedTrunk
+from pyrovp.posteriors import OwnHead, PosteriorHead, SharedTrunk, Twin
 from tests.oracles.tiny import close, randn
 from tests.test_heads import literal
+from tests.toys.hvrnn import Decoder, Encoder
 
 STATE = Gaussian(2, hidden=(5,), activation=F.elu, min_std=0.01, shift=0.54)
 SHOWN, EVIDENCE = (3,), 4
@@ -78,3 +79,21 @@ def test_a_shared_trunk_needs_a_wiring_in_which_both_see_the_same() -> None:
     model = models.dlh(std=0.5, levels=2, state=2, memory=4, context=4, resolution=16, width=0.05)
     with pytest.raises(ValueError, match=r"sizes \(4, 4\), but .* sees \(4,\); use .* OwnHead"):
         Filtering(model.hierarchy, posterior=SharedTrunk())
+
+
+@pytest.mark.parametrize(
+    ("posterior", "message"),
+    [
+        ("own", r"object such as OwnHead\(\) or Twin\(\), .*got 'own'"),
+        (Twin, "one for all levels or a list with one for each, got <class"),
+        ([OwnHead(), None], r"got \[OwnHead\(.*\), None\]"),
+        ([OwnHead()], "1 posteriors were given for 2 levels"),
+        (SharedTrunk(), r"this one has none; use OwnHead\(\) or Twin\(\)"),
+    ],
+    ids=str,
+)
+def test_what_is_no_posterior_of_the_levels_is_refused(posterior: Any, message: str) -> None:
+    level = Level(memory=GRU(3), state=Gaussian(2, hidden=()))
+    hierarchy = Hierarchy([level, level], Parent(), Encoder(4), GaussianFrames(Decoder, 0.5))
+    with pytest.raises(ValueError, match=message):
+        Filtering(hierarchy, posterior=posterior)

@@ -78,8 +78,8 @@ def infer_gates(model: LatentDynamics[StateSpace], guide: nn.Module, video: Tens
             e[at] = (node["value"] > 0).to(e.dtype)
             probability[at] = node["fn"].logits.sigmoid()
     kl = torch.zeros_like(e)
-    for level, ticks in kl_over_time(p, q, length).items():
-        kl[:, level - 1] = ticks
+    for n, ticks in kl_over_time(p, q, length).items():
+        kl[:, n - 1] = ticks
     return Gates(e, probability, kl)
 
 

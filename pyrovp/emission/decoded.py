@@ -15,6 +15,7 @@ from pyrovp.emission.likelihood import (
     LearnedStd,
     Likelihood,
     PixelDistribution,
+    check_likelihood,
 )
 from pyrovp.evidence import Features
 from pyrovp.sizes import Size, dims
@@ -30,10 +31,16 @@ class DecodedFrames(Emission):
     Args:
         decoder: Builds the decoder [N, inputs] -> [N, C, H, W] for a number of inputs.
         likelihood: What the decoded map says of the pixels.
+
+    Raises:
+        ValueError: For what is no likelihood.
     """
 
     decoder: Callable[[int], nn.Module]
     likelihood: Likelihood
+
+    def __post_init__(self) -> None:
+        check_likelihood(self.likelihood)
 
     def build(
         self,

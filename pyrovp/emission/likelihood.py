@@ -27,6 +27,7 @@ __all__ = [
     "LearnedStd",
     "Likelihood",
     "PixelDistribution",
+    "check_likelihood",
 ]
 
 
@@ -178,6 +179,15 @@ class _Bernoulli(PixelDistribution):
 
     def forward(self, location: Tensor) -> BernoulliFrames:
         return BernoulliFrames(location)
+
+
+def check_likelihood(given: object) -> None:
+    """Refuses what is no likelihood, such as a name or a class."""
+    if not isinstance(given, Likelihood):
+        raise ValueError(
+            "a likelihood is an object such as LaplaceLikelihood(), BernoulliLikelihood() or "
+            f"GaussianLikelihood(std=0.5), got {given!r}"
+        )
 
 
 def _check_std(std: float) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pyrovp.cells import LSTM, Memory
 from pyrovp.emission.base import Emission, Emitted, FrameModel
-from pyrovp.emission.likelihood import Likelihood
+from pyrovp.emission.likelihood import Likelihood, check_likelihood
 from pyrovp.evidence import Features
 from pyrovp.nets.skip_decoder import SkipDecoder
 from pyrovp.sizes import Size
@@ -40,7 +40,8 @@ class SkipFrames(Emission):
         memory: Describes the predictor.
 
     Raises:
-        ValueError: For fewer than one frame with maps, or a memory that is a map.
+        ValueError: For what is no likelihood, fewer than one frame with maps, or a memory that is
+            a map.
     """
 
     decoder: Callable[[], SkipDecoder]
@@ -49,9 +50,11 @@ class SkipFrames(Emission):
     memory: Memory = LSTM(256, inputs=256, layers=2)
 
     def __post_init__(self) -> None:
-        if self.context < 1:
+        check_likelihood(self.likelihood)
+        if not isinstance(self.context, int) or self.context < 1:
             raise ValueError(
-                f"the decoder reads the maps of at least one frame, got context={self.context}"
+                "the decoder reads the maps of a whole number of frames, at least 1, got "
+                f"context={self.context!r}"
             )
         if self.memory.resolution is not None:
             raise ValueError(

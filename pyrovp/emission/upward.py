@@ -16,6 +16,7 @@ Reference:
     4 "Likelihood/Frame Decoder" and Table 1; the layers are those of the authors' implementation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 
 from pyrovp.cells import ConvLSTM, FromContext, Memory, NormedConvLSTM, Start
 from pyrovp.emission.base import Emission, Emitted, FrameModel
-from pyrovp.emission.likelihood import Likelihood
+from pyrovp.emission.likelihood import Likelihood, check_likelihood
 from pyrovp.emission.stage import GROUPS, SLOPE, Stage, resolution_of
 from pyrovp.evidence import Features
 from pyrovp.nets.centre import CentreConv2d
@@ -60,7 +61,7 @@ class UpwardFrames(Emission):
         start_at_4: The same for the map of 4 pixels; the authors' has a larger kernel there.
 
     Raises:
-        ValueError: For sizes that are not as above.
+        ValueError: For sizes that are not as above, or what is no likelihood.
 
     Example:
         >>> from pyrovp.emission import LaplaceLikelihood
@@ -77,7 +78,7 @@ class UpwardFrames(Emission):
     resolution: int
     likelihood: Likelihood
     width: int = 64
-    cells: tuple[int, ...] | None = None
+    cells: Sequence[int] | None = None
     kernel_at_1: int = 3
     start: Start = FromContext()
     start_at_4: Start = FromContext(kernel=3)
@@ -85,14 +86,15 @@ class UpwardFrames(Emission):
     def __post_init__(self) -> None:
         check_count("channels", self.channels)
         check_count("width", self.width)
-        if self.cells is not None:
-            object.__setattr__(self, "cells", tuple(self.cells))
-        unknown = set(self.cells or ()) - set(self.stages)
-        if unknown:
+        check_likelihood(self.likelihood)
+        if self.cells is None:
+            return
+        if not isinstance(self.cells, Sequence) or not set(self.cells) <= set(self.stages):
             raise ValueError(
-                f"cells are at resolutions of the decoder's maps, {sorted(self.stages)}, got "
-                f"{sorted(unknown)}; cells=None puts one at each"
+                "cells are at some resolutions of the decoder's maps, a list of those among "
+                f"{list(self.stages)}, got {self.cells!r}; cells=None puts one at each"
             )
+        object.__setattr__(self, "cells", tuple(self.cells))
 
     @property
     def stages(self) -> dict[int, int]:
@@ -108,13 +110,22 @@ class UpwardFrames(Emission):
         """The decoder on contexts of any of its resolutions; a vector counts as one pixel.
 
         Raises:
-            ValueError: If the encoder has no map of one pixel or none that a start needs, or a
-                context has a resolution that the decoder does not have.
+            ValueError: If the encoder has no map of one pixel or none that a start needs, or is
+                for frames of another size, or a context has a resolution that the decoder does
+                not have.
         """
         if not isinstance(features, dict) or 1 not in features:
             raise ValueError(
                 "this decoder reads the encoder's map of one pixel, but the features are "
                 f"{features}; use an encoder with features by resolution, such as ResidualEncoder"
+            )
+        largest, cell = max(features), self.memory(self.resolution)
+        starts = cell is not None and isinstance(cell.start, FromContext)
+        if largest > self.resolution or (starts and largest < self.resolution):
+            raise ValueError(
+                f"this emission makes frames of {self.resolution} pixels, but the encoder's maps "
+                f"are at {sorted(features)}, as of frames of {largest} pixels; build both for the "
+                "same resolution"
             )
         strange = [size for size in inputs if resolution_of(size) not in self.stages]
         if strange:

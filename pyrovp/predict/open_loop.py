@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from pyrovp.checks import check_video
 from pyrovp.infer.kl import kl_over_time
 from pyrovp.memo import memo, memoised
-from pyrovp.programs import PLATE, LatentDynamics
+from pyrovp.programs import PLATE, LatentDynamics, check_model
 from pyrovp.state_space import StateSpace
 
 __all__ = ["Chunk", "Rollout", "open_loop", "stream"]
@@ -112,19 +112,36 @@ def stream(
         chunk: Frames decoded at once beyond the context.
 
     Raises:
-        ValueError: For a malformed context, a negative horizon or an empty chunk.
+        ValueError: At the call, for a malformed or too short context, a guide of another model, a
+            negative horizon, an empty chunk or a policy that is no handler.
     """
+    check_model(model)
     check_video(context, "context")
     if getattr(guide, "hierarchy", None) is not model.hierarchy:
         raise ValueError(
             "this guide belongs to another model: the two must share one hierarchy, as in "
             "guides.dlh(model) or Filtering(model.hierarchy)"
         )
-    if horizon < 0:
-        raise ValueError(f"the horizon is a number of frames, 0 or more, got {horizon}")
-    if chunk < 1:
-        raise ValueError(f"a chunk is a number of frames, 1 or more, got {chunk}")
-    hierarchy, (batch, seen) = model.hierarchy, context.shape[:2]
+    if not isinstance(horizon, int) or horizon < 0:
+        raise ValueError(f"the horizon is a whole number of frames, 0 or more, got {horizon!r}")
+    if not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"a chunk is a whole number of frames, 1 or more, got {chunk!r}")
+    if policy is not None and not isinstance(policy, AbstractContextManager):
+        raise ValueError(f"a policy is a handler such as HoldStatic() or Jumpy(), got {policy!r}")
+    model.hierarchy.takes(context.shape[1])
+    return _chunks(model.hierarchy, guide, context, horizon, policy, chunk)
+
+
+def _chunks(
+    hierarchy: StateSpace,
+    guide: nn.Module,
+    context: Tensor,
+    horizon: int,
+    policy: AbstractContextManager[object] | None,
+    chunk: int,
+) -> Iterator[Chunk]:
+    """See `stream`."""
+    batch, seen = context.shape[:2]
     given = hierarchy.takes(seen)
     with torch.no_grad(), memoised():
         states, part = _start(hierarchy, context), None

@@ -197,7 +197,13 @@ def test_states_and_memories_that_are_maps_are_refused() -> None:
         emission(memory=ConvLSTM(3, 1))
 
 
-@pytest.mark.parametrize("context", [0, -1])
-def test_a_context_without_frames_is_refused(context: int) -> None:
-    with pytest.raises(ValueError, match=f"at least one frame, got context={context}"):
+@pytest.mark.parametrize("likelihood", ["laplace", None, GaussianLikelihood])
+def test_what_is_no_likelihood_is_refused(likelihood: Any) -> None:
+    with pytest.raises(ValueError, match=r"object such as LaplaceLikelihood\(\), .*, got"):
+        SkipFrames(Shown, likelihood, context=2)
+
+
+@pytest.mark.parametrize("context", [0, -1, 2.5])
+def test_a_context_without_frames_is_refused(context: Any) -> None:
+    with pytest.raises(ValueError, match=f"at least 1, got context={context}"):
         SkipFrames(Shown, GaussianLikelihood(0.5), context=context)

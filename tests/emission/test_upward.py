@@ -281,7 +281,10 @@ def test_convolutions_are_stored_channels_last() -> None:
         ({"resolution": 48}, "16, 32, 64 or 128.*48"),
         ({"channels": 0}, "channels must be"),
         ({"width": 0}, "width must be"),
-        ({"cells": (1, 2)}, r"\[1, 4, 8, 16\], got \[2\]"),
+        ({"cells": (1, 2)}, r"\[1, 4, 8, 16\], got \(1, 2\)"),
+        ({"cells": 4}, r"\[1, 4, 8, 16\], got 4; cells=None"),
+        ({"likelihood": "bernoulli"}, r"object such as LaplaceLikelihood\(\), .*got 'bernoulli'"),
+        ({"likelihood": LaplaceLikelihood}, "object such as .*got <class"),
         ({"kernel_at_1": 2}, "1, 3, 5"),
     ],
 )
@@ -298,7 +301,10 @@ def test_refuses_other_encoders_and_levels() -> None:
     with pytest.raises(ValueError, match=r"maps at \[1, 4, 8, 16\].*resolution=2"):
         emission.build((Map(3, 2),), residual_channels(16, 2), given=1)
     with pytest.raises(ValueError, match="no features of frames"):
-        emission.build((3,), {1: 4, 4: 4, 8: 4}, given=1)
+        emission.build((3,), {1: 4, 8: 4, 16: 4}, given=1)
+    for pixels in (8, 32):
+        with pytest.raises(ValueError, match=f"of 16 pixels, .* of {pixels} pixels; build both"):
+            emission.build((3,), {1: 4, 4: 4, pixels: 4}, given=1)
     with pytest.raises(ValueError, match="0 given frames"):
         emission.build((3,), residual_channels(16, 2), given=0)
 

@@ -643,8 +643,13 @@ def test_trains(options: dict[str, Any]) -> None:
         ({"latents": (1, 1)}, "go upwards"),
         ({"latents": (1, 2)}, r"maps at \[1, 4, 8, 16, 32, 64\].* asked for at \[2\]"),
         ({"resolution": 48}, "16, 32, 64 or 128"),
+        ({"latents": 8}, r"whole numbers such as \(1, 8, 32\), got 8"),
+        ({"latents": [1.0, 4.0]}, r"whole numbers .*got \[1.0, 4.0\]"),
         ({"given": 0}, "0 given frames"),
-        ({"cells": (1, 3)}, "cells are at resolutions"),
+        ({"given": 2.0}, "given frames is a whole one from 0, got 2.0"),
+        ({"cells": (1, 3)}, "cells are at some resolutions"),
+        ({"cells": 4}, "cells are at some resolutions .* got 4"),
+        ({"likelihood": "laplace"}, r"object such as LaplaceLikelihood\(\), .* got 'laplace'"),
     ],
     ids=str,
 )
@@ -661,6 +666,8 @@ def test_options_that_make_no_model_are_refused(options: dict[str, Any], says: s
         (lambda s: s.model(length=3, batch=2), "draws nothing without them: use .*open_loop"),
         (lambda s: open_loop(s.model, s.guide, clip(1), 2), "2 given frames.*give a longer one"),
         (lambda s: s.guide(clip(), blind={4}), "not all within 1 to 3"),
+        (lambda s: s.guide(clip(), blind=1), r"within 1 to 3; give a list such as \[1\]"),
+        (lambda s: guide_of(s.model.hierarchy), "a model is needed, .*got a Hierarchy"),
         (lambda s: s.guide(clip().float()), "video is torch.float32, .* torch.float64"),
     ],
 )

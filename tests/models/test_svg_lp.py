@@ -415,9 +415,12 @@ def test_trains() -> None:
     ("what", "says"),
     [
         (lambda s: svg_lp(network="resnet"), "network is dcgan or vgg, got 'resnet'"),  # type: ignore[arg-type]
-        (lambda s: svg_lp(context=0), "maps of at least one frame, got context=0"),
+        (lambda s: svg_lp(context=0), "whole number of frames, at least 1, got context=0"),
+        (lambda s: svg_lp(context=2.5), "got context=2.5"),  # type: ignore[arg-type]
+        (lambda s: guide_of(s.model.hierarchy), "a model is needed, .*got a Hierarchy"),
         (lambda s: svg_lp(resolution=48), "16, 32, 64 or 128 pixels"),
         (lambda s: svg_lp(std=0.0), "positive number"),
+        (lambda s: svg_lp(std="0.5"), "positive number.*std=None"),  # type: ignore[arg-type]
         (lambda s: s.guide(clip(1)), "use clips of at least 2 frames"),
         (lambda s: s.model(clip(1)), "use clips of at least 2 frames"),
         (lambda s: s.model(length=3, batch=2), "draws nothing without them: use .*open_loop"),
@@ -428,3 +431,12 @@ def test_trains() -> None:
 def test_what_does_not_fit_is_refused(what: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         what(build())
+
+
+def test_no_std_is_one_that_is_learnt_from_the_default_on() -> None:
+    (log_std,) = (
+        parameter
+        for name, parameter in svg_lp(resolution=16, width=0.05, std=None).named_parameters()
+        if name.endswith("log_std")
+    )
+    close(log_std.exp(), torch.tensor(2**-0.5), rtol=1e-6, atol=0.0)  # float32

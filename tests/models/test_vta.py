@@ -470,6 +470,10 @@ def test_a_context_is_given_and_draws_nothing() -> None:
     [
         (lambda s: vta(**SIZES, given=0), "starts from 1 or more given frames"),
         (lambda s: vta(**SIZES, tail=0), "a tail of 1 or more"),
+        (lambda s: vta(**SIZES, given=2.5), "whole numbers; got given=2.5, tail=5"),  # type: ignore[arg-type]
+        (lambda s: vta(**SIZES, segments=5), r"limited by SegmentPrior\(.*, got 5"),  # type: ignore[arg-type]
+        (lambda s: s.guide(clip(), blind=1), "blind levels 1 are not all within 1 to 2"),
+        (lambda s: guide_of(nn.Linear(2, 2)), "a model is needed, .*got a Linear"),  # type: ignore[arg-type]
         (lambda s: s.guide(clip(G + TAIL)), "use clips of at least 5 frames"),
         (lambda s: s.guide(clip(), blind={3}), "not all within 1 to 2"),
         (lambda s: s.guide(clip()[0]), "one clip becomes a batch"),

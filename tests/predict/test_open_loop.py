@@ -15,7 +15,7 @@ from pyrovp.distributions import DiagonalNormal, TemporalMixture
 from pyrovp.gates import Forced, MixtureGate, VaDE
 from pyrovp.infer import HierarchyELBO
 from pyrovp.memo import memo
-from pyrovp.predict import Rollout, open_loop, stream
+from pyrovp.predict import Jumpy, Rollout, open_loop, stream
 from tests.oracles.tiny import close
 from tests.predict.recorder import Recorder
 from tests.systems import clip, tiny_cwvae, tiny_dlh, tiny_mixed
@@ -274,15 +274,22 @@ def test_transitions_within_the_context_are_computed_once(monkeypatch: pytest.Mo
         (torch.zeros(3, 1, 16, 16), 2, 50, r"the context has shape \[3, 1, 16, 16\]"),
         (torch.zeros(2, 3, 1, 16, 16, dtype=torch.uint8), 2, 50, "torch.uint8 pixels"),
         (torch.zeros(2, 3, 1, 16, 16), -1, 50, "0 or more, got -1"),
+        (torch.zeros(2, 3, 1, 16, 16), 2.0, 50, "whole number of frames, 0 or more, got 2.0"),
+        (torch.zeros(2, 3, 1, 16, 16), 2, 0.5, "whole number of frames, 1 or more, got 0.5"),
         (torch.zeros(2, 3, 1, 16, 16), 2, 0, "1 or more, got 0"),
         (torch.zeros(2, 3, 1, 16, 16), 2, -5, "1 or more, got -5"),
     ],
 )
-def test_refuses_malformed_arguments(
-    context: Tensor, horizon: int, chunk: int, message: str
+def test_refuses_malformed_arguments_at_the_call(
+    context: Tensor, horizon: Any, chunk: Any, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        list(stream(*tiny_cwvae(), context, horizon, chunk=chunk))
+        stream(*tiny_cwvae(), context, horizon, chunk=chunk)
+
+
+def test_a_policy_is_a_handler() -> None:
+    with pytest.raises(ValueError, match=r"such as HoldStatic\(\) or Jumpy\(\), got <class"):
+        stream(*tiny_cwvae(), clip(4), 1, policy=Jumpy)
 
 
 def test_an_intervention_may_decide_for_all_sequences_at_once() -> None:
