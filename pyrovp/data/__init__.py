@@ -2,7 +2,7 @@
 
 from pyrovp.data.batches import Batch, batches, training_indices
 from pyrovp.data.digits import Digits, load_digits
-from pyrovp.data.keyed import Item, KeyedVideos, Split
+from pyrovp.data.keyed import GeneratedVideos, Item, KeyedVideos, Split
 from pyrovp.data.moving_ball import COLOURS, MovingBall
 from pyrovp.data.moving_digits import MovingDigits
 
@@ -10,6 +10,7 @@ __all__ = [
     "COLOURS",
     "Batch",
     "Digits",
+    "GeneratedVideos",
     "Item",
     "KeyedVideos",
     "MovingBall",

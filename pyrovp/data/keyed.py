@@ -1,8 +1,8 @@
 """Videos that are a function of their key.
 
-Item i of a data set is made with the random generator of its key alone,
+Item i of a data set is made with its index and the random generator of its key alone,
 
-    item(i) = make(rng),    rng = default_rng((seed, split, i)),    split = 0, 1, 2,
+    item(i) = make(i, rng),    rng = default_rng((seed, split, i)),    split = 0, 1, 2,
 
 so it does not matter which worker makes it, in which order, or what was made before: a run that is
 resumed at some step needs only the step number. Training sets are so long (2^31 items) that every
@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from pyrovp.data.checks import one_of, whole
 
-__all__ = ["SPLITS", "Item", "KeyedVideos", "Split"]
+__all__ = ["SPLITS", "GeneratedVideos", "Item", "KeyedVideos", "Split"]
 
 Split = Literal["train", "validation", "test"]
 
@@ -44,10 +44,10 @@ class Item(TypedDict):
 
 
 class KeyedVideos(Dataset[Item], abc.ABC):
-    """A data set of generated videos, keyed by (seed, split, index).
+    """A data set of videos, keyed by (seed, split, index).
 
-    Law: `make` draws from the generator it is given and from nothing else, and `rules` names
-    everything that decides what `make` returns. Then equal fingerprints mean equal items.
+    Law: what `item` returns depends on the index and the generator it is given and on nothing
+    else, and `rules` names everything that decides it. Then equal fingerprints mean equal items.
 
     A training set is for `pyrovp.data.batches`, which reads it in order. A shuffling `DataLoader`
     would first write down a permutation of its 2^31 indices.
@@ -57,7 +57,7 @@ class KeyedVideos(Dataset[Item], abc.ABC):
         length: Frames T of a clip.
         resolution: Height and width of a frame in px.
         channels: 1 or 3.
-        size: Number of items; by default 2^31 for training and 1024 otherwise.
+        size: Number of items.
         seed: First part of every item's key.
 
     Raises:
@@ -73,7 +73,7 @@ class KeyedVideos(Dataset[Item], abc.ABC):
         length: int,
         resolution: int,
         channels: int,
-        size: int | None,
+        size: int,
         seed: int,
     ) -> None:
         self.split = one_of("split", split, SPLITS)
@@ -82,16 +82,24 @@ class KeyedVideos(Dataset[Item], abc.ABC):
         self.channels = whole("channels", channels)
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (gray) or 3 (colour), got {channels}")
-        self.size = _SIZES[self.split] if size is None else whole("size (items)", size)
+        self.size = whole("size (items)", size)
         self.seed = whole("seed", seed, minimum=0)
 
     @abc.abstractmethod
-    def make(self, rng: np.random.Generator) -> Item:
-        """Makes one item from the generator of its key."""
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        """Item `index`, with the random generator of its key."""
 
     @abc.abstractmethod
     def rules(self) -> Mapping[str, object]:
-        """The parameters of the generating rules, as values that JSON can hold."""
+        """What decides the items beside split, sizes and seed, as values that JSON can hold."""
+
+    @abc.abstractmethod
+    def split_hash(self) -> str:
+        """Sixteen hexadecimal digits that name the material of this split.
+
+        Equal where and only where two data sets take their clips from the same material, however
+        they cut or draw it: a figure counts only beside figures with the same hash.
+        """
 
     def __len__(self) -> int:
         return self.size
@@ -107,7 +115,7 @@ class KeyedVideos(Dataset[Item], abc.ABC):
                 f"{type(self).__name__} ({self.split}) has items 0 to {self.size - 1}, got {index}"
             )
         key = (self.seed, SPLITS.index(self.split), int(index))
-        return self.make(np.random.default_rng(key))
+        return self.item(int(index), np.random.default_rng(key))
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -125,5 +133,43 @@ class KeyedVideos(Dataset[Item], abc.ABC):
             "seed": self.seed,
             "rules": dict(self.rules()),
         }
-        text = json.dumps(facts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest(facts)
+
+
+class GeneratedVideos(KeyedVideos):
+    """Videos that rules make, as many as wanted.
+
+    Args:
+        split, length, resolution, channels, seed: See `KeyedVideos`.
+        size: Number of items; by default 2^31 for training and 1024 otherwise.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        length: int,
+        resolution: int,
+        channels: int,
+        size: int | None,
+        seed: int,
+    ) -> None:
+        default = _SIZES[one_of("split", split, SPLITS)]
+        super().__init__(
+            split, length, resolution, channels, default if size is None else size, seed
+        )
+
+    @abc.abstractmethod
+    def make(self, rng: np.random.Generator) -> Item:
+        """Makes one item from the generator of its key."""
+
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        return self.make(rng)
+
+    def split_hash(self) -> str:
+        """See `KeyedVideos.split_hash`: the material is the rules, and the split in every key."""
+        return _digest({"kind": type(self).__name__, "split": self.split, "source": self.source})
+
+
+def _digest(facts: Mapping[str, object]) -> str:
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyrovp.data.checks import fraction, number, one_of
-from pyrovp.data.keyed import Item, KeyedVideos, Split
+from pyrovp.data.keyed import GeneratedVideos, Item, Split
 
 __all__ = ["COLOURS", "BallPath", "MovingBall", "draw_discs", "roll_ball"]
 
@@ -40,7 +40,7 @@ COLOURS = np.array(
 
 
 @final
-class MovingBall(KeyedVideos):
+class MovingBall(GeneratedVideos):
     """Clips of a ball whose colour changes at the walls, and at random times.
 
     States of each frame, as it is drawn: `position` of the centre (x to the right, y down, px),

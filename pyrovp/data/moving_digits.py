@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from pyrovp.data.bouncing import bounce
 from pyrovp.data.checks import number, one_of, whole
 from pyrovp.data.digits import DIGIT_RANGES, digits_sha256, load_digits
-from pyrovp.data.keyed import Item, KeyedVideos, Split
+from pyrovp.data.keyed import GeneratedVideos, Item, Split
 
 __all__ = ["MovingDigits", "draw_moving"]
 
 
 @final
-class MovingDigits(KeyedVideos):
+class MovingDigits(GeneratedVideos):
     """Clips of real handwritten digits that move and bounce.
 
     Training clips show training digits only, and so for the other splits. States of each frame:

@@ -1,0 +1,1 @@
+"""The data sets made of files: one file a data set."""
