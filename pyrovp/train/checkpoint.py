@@ -128,6 +128,28 @@ class Checkpoints:
             )
         return None
 
+    def load_last(self, objective: nn.Module) -> int:
+        """Loads the newest weights that are whole, and nothing else; changes no file.
+
+        Returns:
+            The finished steps.
+
+        Raises:
+            RunError: If there is no checkpoint, none is whole, or it belongs to another
+                configuration.
+        """
+        paths = self.paths()
+        for path in paths:
+            try:
+                content = self._check(path, _read(path))
+            except DamagedCheckpoint as error:
+                self._say(f"{path} is damaged ({error}); trying the checkpoint before it")
+                continue
+            objective.load_state_dict(content["objective"])
+            return content["step"]
+        found = f"none of its {len(paths)} checkpoints can be read" if paths else "it has none yet"
+        raise RunError(f"no weights in {self._folder}: {found}")
+
     def save_best(self, best: Best, objective: nn.Module) -> None:
         """Keeps the present weights as the best on validation data."""
         content = {"step": best.step, "loss": best.loss, "objective": objective.state_dict()}

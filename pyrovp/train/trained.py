@@ -1,0 +1,145 @@
+"""A finished run, taken up again: its model and guide with their weights, ready to be asked.
+
+    run = load("runs/dlh-moving_digits-1f0c9a2b/seed0")
+    open_loop(run.model, run.guide, context, horizon=100)
+
+All of it comes from the run's folder: what to build from `config.yaml`, the weights from
+`checkpoint/`. A run that is still training can be loaded too, as far as it is.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from pyrovp.data import KeyedVideos
+from pyrovp.programs import LatentDynamics
+from pyrovp.state_space import StateSpace
+from pyrovp.train.build import choose_device, make, make_guide
+from pyrovp.train.checkpoint import Checkpoints
+from pyrovp.train.errors import RunError
+from pyrovp.train.randomness import undisturbed
+from pyrovp.train.run_directory import fingerprint
+from pyrovp.train.settings import Settings
+
+__all__ = ["Trained", "load", "read_settings"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's model and guide.
+
+    Args:
+        path: The run's folder.
+        settings: What it was built from.
+        name: Name of the model.
+        data: Name of the data set.
+        model, guide: With the run's weights, in evaluation mode.
+        step: Steps trained when the weights were written.
+        device: Where they are.
+    """
+
+    path: Path
+    settings: Settings
+    name: str
+    data: str
+    model: LatentDynamics[StateSpace]
+    guide: nn.Module
+    step: int
+    device: torch.device
+
+    def videos(self, split: str, **changes: Any) -> KeyedVideos:
+        """The run's data set.
+
+        Args:
+            split: "train" (the clips that it was trained on), "validation" or "test".
+            changes: Other arguments of the data set, such as `length`.
+
+        Raises:
+            ValueError: If there is no such split, or an argument does not fit.
+        """
+        if split == "train":
+            changes = {"seed": self.settings.seed} | changes
+        return make("data", self.settings.data, split=split, **changes)
+
+
+def load(
+    path: str | Path, *, weights: Literal["last", "best"] = "last", device: str = "auto"
+) -> Trained:
+    """Takes up a run.
+
+    Args:
+        path: Its folder, `runs/NAME/seed0`; one that holds a single seed will do.
+        weights: The newest, or the best on validation data.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        RunError: If there is no run, or none of its checkpoints can be read.
+        ValueError: If its configuration does not fit this version of pyrovp.
+    """
+    if weights not in ("last", "best"):
+        raise ValueError(f"weights are 'last' or 'best' (on validation data), got {weights!r}")
+    folder = _folder(Path(path))
+    settings = read_settings(folder)
+    with undisturbed():  # building draws weights that are replaced at once
+        model: Any = make("model", settings.model)
+        guide: Any = make_guide(settings.guide, model)
+        elbo = make("elbo", settings.elbo)
+        objective: nn.Module = make(
+            "objective", settings.objective, model=model, guide=guide, elbo=elbo
+        )
+    checkpoints = Checkpoints(folder / "checkpoint", fingerprint(asdict(settings)))
+    if weights == "best":
+        step = checkpoints.load_best(objective).step
+    else:
+        step = checkpoints.load_last(objective)
+    target = choose_device(device)
+    objective.to(target).eval()
+    name, data = _names(folder)
+    return Trained(folder, settings, name, data, model, guide, step, target)
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings that a run was started with.
+
+    Raises:
+        RunError: If there is no readable `config.yaml`.
+    """
+    try:
+        stored = OmegaConf.load(folder / "config.yaml")
+        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(Settings, stored)))
+    except OSError as error:
+        raise RunError(
+            f"{folder} is no folder of a run: it has no readable config.yaml "
+            f"({error.strerror}); give runs/NAME/seed0"
+        ) from None
+    except OmegaConfBaseException as error:
+        raise RunError(
+            f"{folder / 'config.yaml'} does not fit this version of pyrovp: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+
+
+def _folder(path: Path) -> Path:
+    """The folder with the configuration: this one, or its only seed's."""
+    if not path.is_dir():
+        raise RunError(f"there is no folder {path}; give the folder of a run, runs/NAME/seed0")
+    if (path / "config.yaml").exists():
+        return path
+    seeds = sorted(file.parent for file in path.glob("seed*/config.yaml"))
+    if len(seeds) == 1:
+        return seeds[0]
+    if seeds:
+        listed = ", ".join(str(seed) for seed in seeds)
+        raise RunError(f"{path} holds the runs of {len(seeds)} seeds; give one of {listed}")
+    raise RunError(f"{path} holds no run: there is no config.yaml in it; give runs/NAME/seed0")
+
+
+def _names(folder: Path) -> tuple[str, str]:
+    """Names of model and data set, as the folder above says: MODEL-DATA-FINGERPRINT."""
+    parts = folder.resolve().parent.name.rsplit("-", 2)
+    return (parts[0], parts[1]) if len(parts) == 3 else (folder.resolve().name, "its data")
