@@ -7,6 +7,11 @@ from pyrovp.metrics.baselines import (
     random_sequence,
     training_mean,
 )
+from pyrovp.metrics.frechet import frechet_distance
+from pyrovp.metrics.fvd import FVD, FVDFigure, make_fvd
+from pyrovp.metrics.i3d import InceptionI3D, read_i3d
+from pyrovp.metrics.perceptual import LPIPS, make_lpips
+from pyrovp.metrics.pretrained import Absent, find_weights, load_weights
 from pyrovp.metrics.protocol import NAMED, Best, Protocol, best_of, default, protocol
 from pyrovp.metrics.psnr import psnr
 from pyrovp.metrics.sharpness import relative_sharpness, sharpness
@@ -14,9 +19,14 @@ from pyrovp.metrics.ssim import PRESETS, SSIMPreset, ssim, ssim_preset
 from pyrovp.metrics.table import metrics_table, render
 
 __all__ = [
+    "FVD",
+    "LPIPS",
     "NAMED",
     "PRESETS",
+    "Absent",
     "Best",
+    "FVDFigure",
+    "InceptionI3D",
     "Protocol",
     "SSIMPreset",
     "baselines",
@@ -24,10 +34,16 @@ __all__ = [
     "black",
     "copy_last",
     "default",
+    "find_weights",
+    "frechet_distance",
+    "load_weights",
+    "make_fvd",
+    "make_lpips",
     "metrics_table",
     "protocol",
     "psnr",
     "random_sequence",
+    "read_i3d",
     "relative_sharpness",
     "render",
     "sharpness",
