@@ -17,6 +17,7 @@ Reference:
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, final
 
 import numpy as np
@@ -24,12 +25,12 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pyrovp.data.bouncing import bounce
+from pyrovp.data.bouncing import Path, bounce
 from pyrovp.data.checks import number, one_of, whole
-from pyrovp.data.digits import DIGIT_RANGES, digits_sha256, load_digits
+from pyrovp.data.handwriting import EMBEDDED, Handwriting
 from pyrovp.data.keyed import GeneratedVideos, Item, Split
 
-__all__ = ["MovingDigits", "draw_moving"]
+__all__ = ["MovingDigits", "draw_moving", "film", "fitting"]
 
 
 @final
@@ -53,6 +54,7 @@ class MovingDigits(GeneratedVideos):
         overlap: "max", or "sum" clipped at 1.
         subpixel: Whether digits are drawn between pixels; otherwise at the nearest pixel. The
             states hold the exact position either way.
+        handwriting: Where the digits come from, such as `MNIST()`.
         size: Number of items; by default 2^31 for training and 1024 otherwise.
         seed: First part of every item's key.
 
@@ -81,32 +83,28 @@ class MovingDigits(GeneratedVideos):
         speed_factor: float = 1.0,
         overlap: Literal["max", "sum"] = "max",
         subpixel: bool = True,
+        handwriting: Handwriting = EMBEDDED,
         size: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(split, length, resolution, channels, size, seed)
         self.digits = whole("digits", digits)
         wanted = round(28 * self.resolution / 64) if digit_size is None else digit_size
-        self.digit_size = whole("digit_size (px)", wanted)
-        if self.digit_size >= self.resolution:
-            raise ValueError(
-                f"a digit of {self.digit_size} px has no room to move in a frame of "
-                f"{self.resolution} px; use a digit_size below {self.resolution}"
-            )
+        self.digit_size = fitting(wanted, self.resolution)
         self.speed = _interval(speed)
         self.speed_factor = number("speed_factor", speed_factor)
         self.overlap = one_of("overlap", overlap, ("max", "sum"))
         self.subpixel = bool(subpixel)
-        self._images, self._labels = load_digits(split, self.digit_size)
-        first, end = DIGIT_RANGES[self.split]
-        self.source = (
-            "scikit-learn/UCI handwritten digits 8x8 (embedded), "
-            f"images {first} to {end - 1}, bicubic to {self.digit_size} px"
-        )
+        self.handwriting = handwriting
+        # Not the digits themselves: a worker is sent the source and loads them once.
+        self.load = partial(self.handwriting.load, split, self.digit_size)
+        self.load()  # what is missing is said now
+        self.source = self.handwriting.source(split, self.digit_size)
 
     def make(self, rng: np.random.Generator) -> Item:
+        images, labels = self.load()
         room = float(self.resolution - self.digit_size)
-        chosen = rng.integers(len(self._images), size=self.digits)
+        chosen = rng.integers(len(images), size=self.digits)
         start = rng.uniform(0, room, (self.digits, 2))
         speed = rng.uniform(*self.speed, (self.digits, 1))
         angle = rng.uniform(0, 2 * np.pi, self.digits)
@@ -114,21 +112,12 @@ class MovingDigits(GeneratedVideos):
         velocity = speed * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
         path = bounce(start, velocity, room, self.length)
         drawn_at = path.position if self.subpixel else np.rint(path.position)
-        frames = draw_moving(self._images[chosen], drawn_at, self.resolution, self.overlap)
-        labels = np.tile(self._labels[chosen], (self.length, 1))
-        return {
-            "video": torch.from_numpy(frames.repeat(self.channels, axis=1)),
-            "states": {
-                "position": torch.from_numpy(path.position.astype(np.float32)),
-                "velocity": torch.from_numpy(path.velocity.astype(np.float32)),
-                "digit": torch.from_numpy(labels),
-                "bounce": torch.from_numpy(path.bounce),
-            },
-        }
+        frames = draw_moving(images[chosen], drawn_at, self.resolution, self.overlap)
+        return film(frames.repeat(self.channels, axis=1), path, labels[chosen])
 
     def rules(self) -> Mapping[str, object]:
         return {
-            "digit_file": digits_sha256(),
+            "digit_file": self.handwriting.sha256(),
             "digits": self.digits,
             "digit_size": self.digit_size,
             "speed": self.speed,
@@ -174,6 +163,40 @@ def draw_moving(
         merge = np.maximum if overlap == "max" else np.add
         windows[place] = merge(windows[place], patch)
     return np.minimum(canvas[:, None, :-1, :-1], 1)
+
+
+def film(frames: NDArray[np.float32], path: Path, labels: NDArray[np.int64]) -> Item:
+    """An item of frames with digits, and of the states behind them.
+
+    Shapes:
+        frames: [T, C, R, R]
+        path: of N digits over T frames
+        labels: [N]
+    """
+    return {
+        "video": torch.from_numpy(frames),
+        "states": {
+            "position": torch.from_numpy(path.position.astype(np.float32)),
+            "velocity": torch.from_numpy(path.velocity.astype(np.float32)),
+            "digit": torch.from_numpy(np.tile(labels, (len(frames), 1))),
+            "bounce": torch.from_numpy(path.bounce),
+        },
+    }
+
+
+def fitting(digit_size: int, resolution: int) -> int:
+    """Returns the width of a digit's box if it can move in a frame, both in px.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    digit_size = whole("digit_size (px)", digit_size)
+    if digit_size >= resolution:
+        raise ValueError(
+            f"a digit of {digit_size} px has no room to move in a frame of {resolution} px; use a "
+            f"digit_size below {resolution}"
+        )
+    return digit_size
 
 
 def _interval(speed: tuple[float, float]) -> tuple[float, float]:

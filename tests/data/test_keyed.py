@@ -1,5 +1,6 @@
 """What every generated data set must obey."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -7,14 +8,30 @@ import numpy as np
 import pytest
 import torch
 
-from pyrovp.data import Item, KeyedVideos, MovingBall, MovingDigits
+from pyrovp.data import (
+    Batch,
+    Item,
+    KeyedVideos,
+    MovingBall,
+    MovingDigits,
+    MovingMNIST,
+    StochasticMovingMNIST,
+    batches,
+)
 
 Make = Callable[..., KeyedVideos]
-every = pytest.mark.parametrize("make", [MovingDigits, MovingBall])
+SPEEDS: dict[Make, Any] = {
+    MovingDigits: (2.0, 5.0),
+    MovingMNIST: (2.0, 5.0),
+    MovingBall: 3.0,
+    StochasticMovingMNIST: 3,
+}
+every = pytest.mark.parametrize("make", list(SPEEDS))
+pytestmark = pytest.mark.usefixtures("mnist")
 
 
-def same(a: Item, b: Item) -> bool:
-    """Whether two items are equal to the last bit, states included."""
+def same(a: Item | Batch, b: Item | Batch) -> bool:
+    """Whether two items or batches are equal to the last bit, states included."""
     return torch.equal(a["video"], b["video"]) and all(
         torch.equal(a["states"][name], b["states"][name]) for name in a["states"]
     )
@@ -110,7 +127,6 @@ def test_wrong_arguments(make: Make, wrong: dict[str, Any], message: str) -> Non
 @every
 def test_the_fingerprint_names_the_data_set(make: Make) -> None:
     base: dict[str, Any] = {"split": "train", "length": 3}
-    speed: Any = (2.0, 5.0) if make is MovingDigits else 3.0
     variants: list[dict[str, Any]] = [
         {},
         {"split": "test"},
@@ -118,7 +134,7 @@ def test_the_fingerprint_names_the_data_set(make: Make) -> None:
         {"resolution": 32},
         {"size": 9},
         {"seed": 1},
-        {"speed": speed},
+        {"speed": SPEEDS[make]},
     ]
     prints = [make(**{**base, **variant}).fingerprint() for variant in variants]
     assert len(set(prints)) == len(variants)
@@ -137,12 +153,43 @@ def test_every_rule_is_in_the_fingerprint() -> None:
         {"subpixel": False},
     ]
     balls: list[dict[str, Any]] = [{}, {"change_probability": 0.1}, {"colour": "uniform"}]
+    stochastic: list[dict[str, Any]] = [*digits[:4], {"speed": 1}, {"deterministic": True}]
     prints = [MovingDigits("train", 3, **extra).fingerprint() for extra in digits]
+    prints += [MovingMNIST("train", 3, **extra).fingerprint() for extra in digits]
     prints += [MovingBall("train", 3, **extra).fingerprint() for extra in balls]
+    prints += [StochasticMovingMNIST("train", 3, **extra).fingerprint() for extra in stochastic]
     assert len(set(prints)) == len(prints)
 
 
 @every
 def test_the_source_is_said(make: Make) -> None:
     source = make("test", length=2).source
-    assert "generated" in source or "UCI handwritten digits 8x8" in source
+    assert any(name in source for name in ("generated", "UCI handwritten digits 8x8", "MNIST"))
+
+
+# Python 3.12 warns of a fork in a process with threads; torch's loader forks on Linux.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@every
+def test_workers_and_resuming_change_nothing(make: Make) -> None:
+    """Three steps of four items, all at once, by two workers, and from the second step on."""
+    data = make("train", length=2, resolution=16)
+    read = {
+        (start, workers): [
+            batch
+            for batch, _ in zip(batches(data, 4, start, workers), range(3 - start), strict=False)
+        ]
+        for start, workers in [(0, 0), (0, 2), (1, 0)]
+    }
+    for (start, _), made in read.items():
+        assert len(made) == 3 - start
+        for batch, expected in zip(made, read[0, 0][start:], strict=True):
+            assert same(batch, expected)
+
+
+@every
+def test_a_worker_is_sent_no_arrays(make: Make) -> None:
+    data = make("test", length=3)
+    sent = pickle.dumps(data)
+    assert len(sent) < 2000
+    assert same(pickle.loads(sent)[1], data[1])
+    assert pickle.loads(sent).fingerprint() == data.fingerprint()

@@ -1,9 +1,4 @@
-"""Moving digits: statistics of the motion, drawing, and the splits.
-
-The distribution tests compare an empirical distribution function of n values with the exact one;
-by the inequality of Dvoretzky, Kiefer and Wolfowitz (Massart's constant) it strays further than
-sqrt(log(2 / a) / 2n) with probability at most a. Here a = 1e-6, and the seed is fixed.
-"""
+"""Moving digits: statistics of the motion (false alarms in `laws`), drawing, and the splits."""
 
 from typing import Any, Literal
 
@@ -14,21 +9,13 @@ from numpy.typing import NDArray
 
 from pyrovp.data import MovingDigits, Split, load_digits
 from pyrovp.data.moving_digits import draw_moving
+from tests.data.laws import strays_from_uniform
 
 
 def states(name: str, count: int, **options: Any) -> NDArray[np.float64]:
     """A state of the first frames of `count` clips, one row a digit."""
     data = MovingDigits("train", length=1, **options)
     return np.concatenate([data[i]["states"][name][0].numpy() for i in range(count)]).astype(float)
-
-
-def strays_from_uniform(values: NDArray[np.float64], low: float, high: float) -> bool:
-    """Whether values are not from U[low, high]; wrong about that once in a million."""
-    exact = (np.sort(values) - low) / (high - low)
-    n = len(exact)
-    steps = np.arange(n + 1) / n
-    distance = max(np.abs(exact - steps[1:]).max(), np.abs(exact - steps[:-1]).max())
-    return bool(distance > np.sqrt(np.log(2e6) / (2 * n)))
 
 
 @pytest.mark.parametrize(("resolution", "factor"), [(64, 1.0), (32, 1.0), (64, 0.03), (64, 3.0)])
