@@ -1,6 +1,6 @@
 """Tiny systems in float64, 16 x 16 pixels, for the tests of bounds and prediction."""
 
-__all__ = ["clip", "tiny_cwvae", "tiny_dlh", "tiny_mixed"]
+__all__ = ["Programs", "clip", "tiny_cwvae", "tiny_dlh", "tiny_mixed"]
 
 from functools import partial
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyrovp.analysis import Gates, channel_report, infer_channels, infer_gates, report
-from pyrovp.data import KeyedVideos, batches
+from pyrovp.data import DataError, GeneratedVideos, KeyedVideos, Split, batches
 from pyrovp.describe import count_parameters, describe, unseen_levels
 from pyrovp.draw import (
     channels_png,
@@ -27,7 +27,7 @@ from pyrovp.draw import (
     predictions_png,
     training_png,
 )
-from pyrovp.evaluate import EVALUATION_BATCH, Results, evaluate
+from pyrovp.evaluation import EVALUATION_BATCH, Results, evaluate
 from pyrovp.metrics import Protocol, render, ssim_preset
 from pyrovp.state_space import StateSpace
 from pyrovp.train.build import brief, choose_device, device_name, make, make_guide
@@ -36,7 +36,7 @@ from pyrovp.train.log import Log, check_tensorboard, read_rows
 from pyrovp.train.loop import Cadence, fit
 from pyrovp.train.optimiser import Warmup, adam
 from pyrovp.train.randomness import seed_noise, undisturbed
-from pyrovp.train.run_directory import RunDirectory
+from pyrovp.train.run_directory import RunDirectory, fingerprint
 from pyrovp.train.settings import Settings, check_settings
 
 __all__ = ["Experiment"]
@@ -78,12 +78,12 @@ class Experiment:
         self.device = choose_device(settings.device)
         train, test = settings.train, settings.evaluate
         # Its own part of the key: three seeds see three training sets and one test set.
-        self.training = make("data", settings.data, split="train", seed=settings.seed)
-        held_out = {"split": "validation", "size": max(1, train.validate_sequences)}
-        self.validation = make("data", settings.data, **held_out)
-        held_out = {"split": "test", "size": test.sequences}
+        self.training: KeyedVideos = make("data", settings.data, split="train", seed=settings.seed)
+        self.validation: KeyedVideos | None = None
+        if train.validate_sequences:
+            self.validation = self._held_out("validation", train.validate_sequences)
         length = test.context + test.horizon
-        self.testing = make("data", settings.data, **held_out, length=length)
+        self.testing = self._held_out("test", test.sequences, length=length)
         self.protocol = Protocol(
             "run", test.context, test.horizon, test.samples, ssim_preset(test.ssim), test.clip
         )
@@ -98,10 +98,30 @@ class Experiment:
             elbo=make("elbo", settings.elbo),
         ).to(self.device)
         self.directory = RunDirectory(
-            Path(settings.out), model_name, data_name, asdict(settings), settings.seed
+            Path(settings.out), model_name, data_name, self._identity(), settings.seed
         )
         self._check_frames()
         self._try_one_clip()
+
+    def _held_out(self, split: Split, size: int, **given: int) -> KeyedVideos:
+        """A split that is not trained on: `size` clips, or all where there are fewer."""
+        test = self.settings.evaluate
+        which = {
+            "validation": "train.validate_sequences=0 trains without a validation",
+            "test": f"evaluate.context={test.context} and evaluate.horizon={test.horizon} make "
+            "the test clips",
+        }
+        try:
+            return make("data", self.settings.data, split=split, size=size, **given)
+        except DataError as error:
+            raise ValueError(f"{error} ({which[split]})") from error
+
+    def _identity(self) -> dict[str, Any]:
+        """What names the run: the settings, and what files hold that the settings only name."""
+        identity = asdict(self.settings)
+        if not isinstance(self.training, GeneratedVideos):
+            identity["material"] = dict(self.training.rules())
+        return identity
 
     def _check_frames(self) -> None:
         """What the model takes as given, and what only leads its guide, leaves frames to model."""
@@ -125,11 +145,11 @@ class Experiment:
                 "train.batch=1, but this model's BatchNorms need more than one sequence for their "
                 "statistics; use train.batch=2 or more"
             )
-        if norms and test.batch_statistics and test.sequences % EVALUATION_BATCH == 1:
+        if norms and test.batch_statistics and len(self.testing) % EVALUATION_BATCH == 1:
             raise ValueError(
-                f"evaluate.sequences={test.sequences} leaves a batch of one sequence (of "
-                f"{EVALUATION_BATCH} at a time), which has no batch statistics; use "
-                "evaluate.batch_statistics=false, or another number"
+                f"{len(self.testing)} test clips (evaluate.sequences={test.sequences}) leave a "
+                f"batch of one sequence (of {EVALUATION_BATCH} at a time), which has no batch "
+                "statistics; use evaluate.batch_statistics=false, or another number"
             )
 
     def _try_one_clip(self) -> None:
@@ -159,7 +179,18 @@ class Experiment:
         lines += [f"seed {settings.seed}, folder {self.directory.path}"]
         if unseen := unseen_levels(self.model, settings.evaluate.context):
             lines.append(f"note: {unseen}")
+        lines += [f"note: {fewer}" for fewer in self._fewer()]
         return "\n".join(lines)
+
+    def _fewer(self) -> Iterator[str]:
+        """Where a split has fewer clips than the settings ask for."""
+        asked = {
+            "train.validate_sequences": (self.settings.train.validate_sequences, self.validation),
+            "evaluate.sequences": (self.settings.evaluate.sequences, self.testing),
+        }
+        for key, (wanted, videos) in asked.items():
+            if videos is not None and len(videos) < wanted:
+                yield f"{key}={wanted}, but {videos.split} has {len(videos)} clips: all are used"
 
     def run(self, say: Callable[[str], None] = print) -> None:
         """Trains, evaluates and draws, as far as that is not yet done.
@@ -177,13 +208,14 @@ class Experiment:
                 return
             say(self.introduction())
             self.directory.write_text("config.yaml", OmegaConf.to_yaml(asdict(self.settings)))
-            checkpoints = Checkpoints(self.directory.checkpoints, self.directory.fingerprint, say)
+            built_from = fingerprint(asdict(self.settings))
+            checkpoints = Checkpoints(self.directory.checkpoints, built_from, say)
             step = trained = self._train(checkpoints)
             if self.settings.evaluate.checkpoint == "best":
                 step = checkpoints.load_best(self.objective).step
             self._report(self._evaluate(), step, say)
             done = {"steps": trained, "evaluate": asdict(self.settings.evaluate)}
-            self.directory.write_json("done.json", done)
+            self.directory.write_json("done.json", done | {"splits": self._splits()})
 
     def _finished(self, say: Callable[[str], None]) -> bool:
         done, settings = self.directory.done(), self.settings
@@ -191,6 +223,10 @@ class Experiment:
             return False
         if done["evaluate"] != asdict(settings.evaluate):
             say(f"trained to {done['steps']} steps already; evaluating with the new settings")
+            return False
+        splits = self._splits()
+        if done.get("splits", splits)["test"] != splits["test"]:  # early runs did not say
+            say(f"trained to {done['steps']} steps already; evaluating on the new test videos")
             return False
         say(
             f"{self.directory.path} is finished: {done['steps']} steps trained and evaluated. "
@@ -213,7 +249,7 @@ class Experiment:
             clip=optimiser.clip,
             rate=Warmup(optimiser.lr, optimiser.warmup_from, optimiser.warmup_steps),
             cadence=cadence,
-            validation=Videos(self.validation, train.batch) if train.validate_sequences else None,
+            validation=None if self.validation is None else Videos(self.validation, train.batch),
             checkpoints=checkpoints,
             log=Log(self.directory.path, train.tensorboard),
         )
@@ -315,10 +351,20 @@ class Experiment:
             "source": self.testing.source,
             "training_set": self.training.fingerprint(),
             "test_set": self.testing.fingerprint(),
+            "splits": self._splits(),
             "seed": self.settings.seed,
             "step": step,
             "weights": self.settings.evaluate.checkpoint,
             "parameters": count_parameters(self.objective),
+        }
+
+    def _splits(self) -> dict[str, str | None]:
+        """Hashes of the material: figures compare only where that of the test is the same."""
+        validation = None if self.validation is None else self.validation.split_hash()
+        return {
+            "train": self.training.split_hash(),
+            "validation": validation,
+            "test": self.testing.split_hash(),
         }
 
 

@@ -29,7 +29,7 @@ from pyrovp.train.errors import RunError
 __all__ = ["BUDGET", "LATER", "RunDirectory", "fingerprint"]
 
 BUDGET = frozenset({
-    "seed", "device", "force", "out", "evaluate",
+    "seed", "device", "force", "out", "evaluate", "data.root",
     "train.steps", "train.log_every", "train.validate_every", "train.validate_sequences",
     "train.checkpoint_every", "train.checkpoint_seconds", "train.workers", "train.tensorboard",
 })  # fmt: skip

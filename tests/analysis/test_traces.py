@@ -1,5 +1,7 @@
 """Editing what a guide inferred: what is taken out, exchanged, left alone."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from pyro import poutine
@@ -7,9 +9,9 @@ from torch import Tensor
 
 from pyrovp import sites
 from pyrovp.analysis.traces import decode, edited, exchanged, infer, replayed, without
-from tests.systems import clip, tiny_cwvae, tiny_dlh
+from tests.systems import Programs, clip, tiny_cwvae, tiny_dlh
 
-SYSTEMS = {"cwvae": tiny_cwvae, "dlh": tiny_dlh}
+SYSTEMS: dict[str, Callable[[], Programs]] = {"cwvae": tiny_cwvae, "dlh": tiny_dlh}
 every = pytest.mark.parametrize("system", SYSTEMS)
 
 

@@ -71,7 +71,7 @@ class Source(abc.ABC):
     address: ClassVar[str]
     """Where users get the originals."""
     layout: ClassVar[str]
-    """What the folder of originals must hold, for messages: `person01_boxing_d1_uncomp.avi, ...`"""
+    """What the folder of originals must hold, for messages: `person01_boxing_d1_uncomp.avi`..."""
     size: ClassVar[str]
     """Of the originals, for people: "1.1 GB"."""
     channels: ClassVar[int]

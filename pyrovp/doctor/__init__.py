@@ -1,0 +1,1 @@
+"""What is here, what is not, and what would work right now: `python -m pyrovp.doctor`."""
