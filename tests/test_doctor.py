@@ -322,6 +322,10 @@ def test_another_folder_of_data_is_named_in_commands(tmp_path: Path) -> None:
     trained = look(status(prepared=(stored(),)), root).command
     assert f"data.root={root}" in shlex.split(trained)
     assert shlex.split(look(status(), root).command)[-2:] == ["--root", str(root)]
+    embedded = Status("moving_ball", "Moving Ball", True, Originals("found", {}))
+    assert "root" not in look(embedded, root).command  # it has no such setting
+    mnist = Status("moving_mnist", "Moving MNIST", True, Originals("found", {}))
+    assert f"data.root={root}" in shlex.split(look(mnist, root).command)
 
 
 def test_generated_sets() -> None:

@@ -26,6 +26,8 @@ __all__ = ["GENERATED", "Generated", "draw_clips"]
 
 Say = Callable[[str], None]
 
+_INSIDE = "inside the package"
+
 
 class Check(Protocol):
     """Makes sure that a data set has the files that it needs."""
@@ -60,6 +62,11 @@ class Generated:
     splits: str
     make: Callable[[Split, int, int, Path], KeyedVideos]
     check: Check
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it needs no files but the package's own."""
+        return self.place == _INSIDE
 
 
 def draw_clips(made: Generated, root: Path, resolution: int, say: Say) -> Path:
@@ -134,7 +141,7 @@ GENERATED: dict[str, Generated] = {
             licence="of the digits (UCI Optical Recognition of Handwritten Digits): CC BY 4.0",
             address="travels with the package",
             size="1797 digits",
-            place="inside the package",
+            place=_INSIDE,
             splits="by digit: 1297 train, 200 validation, 300 test",
             make=_moving_digits,
             check=functools.partial(_no_files, "moving_digits"),
@@ -146,7 +153,7 @@ GENERATED: dict[str, Generated] = {
             licence="none needed: it is drawn",
             address="travels with the package",
             size="no files",
-            place="inside the package",
+            place=_INSIDE,
             splits="by the key of each clip",
             make=_moving_ball,
             check=functools.partial(_no_files, "moving_ball"),

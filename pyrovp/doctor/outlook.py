@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pyrovp.data.generated import GENERATED
 from pyrovp.data.places import data_root, originals_folder, prepare_command
 from pyrovp.data.registry import SOURCES
 from pyrovp.data.status import AtResolution, Status
@@ -62,7 +63,9 @@ def outlook(status: Status, extras: Iterable[PackageFound], root: Path | None) -
     """
     if status.generated:
         if status.originals.state == "found":
-            return Outlook(status.name, "train", _train(status.name, root), "")
+            # What travels with the package has no folder to name.
+            where = None if GENERATED[status.name].embedded else root
+            return Outlook(status.name, "train", _train(status.name, where), "")
         return Outlook(status.name, "blocked", "", status.originals.problem)
     usable = [stored for stored in status.prepared if not stored.problem]
     if usable:

@@ -1,7 +1,8 @@
-"""Pictures of a run: frames, scores, levels and training, each written as one whole file."""
+"""Pictures of a run and of what analyses found, each written as one whole file."""
 
 from pyrovp.draw.channels import channels_png
 from pyrovp.draw.curves import curves_png
+from pyrovp.draw.exhibits import draw
 from pyrovp.draw.levels import levels_png
 from pyrovp.draw.predictions import predictions_gif, predictions_png
 from pyrovp.draw.training import training_png
@@ -9,6 +10,7 @@ from pyrovp.draw.training import training_png
 __all__ = [
     "channels_png",
     "curves_png",
+    "draw",
     "levels_png",
     "predictions_gif",
     "predictions_png",

@@ -8,7 +8,9 @@ a square) inside a border whose colour tells given frames from predicted ones. I
 __all__ = [
     "BORDER",
     "CONTEXT",
+    "PAPER",
     "PREDICTED",
+    "TEXT",
     "absolute_error",
     "enlargement",
     "error_rgb",
@@ -31,6 +33,10 @@ CONTEXT = (0, 114, 178)
 """Colour of everything that belongs to given frames."""
 PREDICTED = (213, 94, 0)
 """Colour of everything that belongs to predicted frames."""
+TEXT = (34, 34, 34)
+"""Colour of words."""
+PAPER = (255, 255, 255)
+"""Colour of what lies around the tiles."""
 BORDER = 3
 """Width of a tile's border in pixels."""
 

@@ -19,13 +19,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pyrovp.draw.frames import CONTEXT, PREDICTED, font
+from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT, font
+from pyrovp.draw.gif import DURATION, write_gif
 from pyrovp.draw.rollouts import ROWS, Film, check_rollout, tile_rollout
 from pyrovp.files import atomic_write
 
 _GAP = 4  # pixels between tiles
-_TEXT = (34, 34, 34)
-_PAPER = (255, 255, 255)
 
 
 def columns(context: int, horizon: int, limit: int = 12) -> list[int]:
@@ -97,7 +96,7 @@ def predictions_png(
              for i, t in enumerate(times)]  # fmt: skip
     group = 3 * (high + _GAP) + between
     picture = Image.new(
-        "RGB", (lefts[-1] + wide + _GAP, top + shown * group - between + foot), _PAPER
+        "RGB", (lefts[-1] + wide + _GAP, top + shown * group - between + foot), PAPER
     )
     draw = ImageDraw.Draw(picture)
     for x, t in zip(lefts, times, strict=True):
@@ -106,7 +105,7 @@ def predictions_png(
     for s in range(shown):
         for row, name in enumerate(ROWS):
             y = top + s * group + row * (high + _GAP)
-            draw.text((left - 10, y + high / 2), name, _TEXT, font(20), anchor="rm")
+            draw.text((left - 10, y + high / 2), name, TEXT, font(20), anchor="rm")
             for i, x in enumerate(lefts[:count]):
                 picture.paste(Image.fromarray(film.tiles[row, s, i]), (x, y))
     _legend(draw, film, (left, picture.height - foot / 2 - 2), picture.width - _GAP)
@@ -123,7 +122,7 @@ def predictions_gif(
     prediction: Tensor,
     sequences: int = 3,
     limit: int = 300,
-    milliseconds: int = 100,
+    milliseconds: int = DURATION,
 ) -> None:
     """Writes a film: truth, model and error side by side, one line a sequence.
 
@@ -150,14 +149,8 @@ def predictions_gif(
     stride = -(-length // limit)
     times = list(range(0, length, stride))
     film = tile_rollout(context, truth, reconstruction, prediction, sequences, times)
-    palette = _palette(film)
-    pages = (page.quantize(palette=palette, dither=Image.Dither.NONE) for page in _pages(film))
-    durations = [milliseconds] * (len(times) - 1) + [milliseconds + 1000]
-    with atomic_write(path) as temporary:
-        next(pages).save(
-            temporary, format="GIF", save_all=True, append_images=pages, duration=durations,
-            loop=0, disposal=1, optimize=False,
-        )  # fmt: skip
+    sample = film.tiles[:, :, :: max(1, len(times) // 16)]
+    write_gif(path, _pages(film), len(times), sample, milliseconds)
 
 
 def _legend(draw: ImageDraw.ImageDraw, film: Film, at: tuple[float, float], right: float) -> None:
@@ -170,7 +163,7 @@ def _legend(draw: ImageDraw.ImageDraw, film: Film, at: tuple[float, float], righ
         if colour is not None:
             draw.rectangle((x, y - 8, x + 16, y + 8), outline=colour, width=3)
             x += 24
-        draw.text((x, y), text, _TEXT, font(size), anchor="lm")
+        draw.text((x, y), text, TEXT, font(size), anchor="lm")
         x += draw.textlength(text, font(size)) + 28
 
 
@@ -182,11 +175,11 @@ def _pages(film: Film) -> Iterator[Image.Image]:
     height = top + shown * (high + _GAP) + foot
     stride = film.times[1] - film.times[0] if len(film.times) > 1 else 1
     for i, t in enumerate(film.times):
-        page = Image.new("RGB", (width, height), _PAPER)
+        page = Image.new("RGB", (width, height), PAPER)
         draw = ImageDraw.Draw(page)
         for row, name in enumerate(ROWS):
             x = _GAP + row * (wide + _GAP)
-            draw.text((x + wide / 2, top / 2), name, _TEXT, font(14), anchor="mm")
+            draw.text((x + wide / 2, top / 2), name, TEXT, font(14), anchor="mm")
             for s in range(shown):
                 picture = Image.fromarray(film.tiles[row, s, i])
                 page.paste(picture, (x, top + s * (high + _GAP)))
@@ -195,26 +188,5 @@ def _pages(film: Film) -> Iterator[Image.Image]:
         y = height - foot / 2 - 1
         draw.text((_GAP, y), f"{phase}  t = {t} / {film.frames - 1}{skipped}", film.colour(t),
                   font(14), anchor="lm")  # fmt: skip
-        draw.text((width - _GAP, y), f"error 0 … {film.scale:.2f}", _TEXT, font(13), anchor="rm")
+        draw.text((width - _GAP, y), f"error 0 … {film.scale:.2f}", TEXT, font(13), anchor="rm")
         yield page
-
-
-def _palette(film: Film) -> Image.Image:
-    """One palette for the whole film, so that still pixels do not flicker.
-
-    The border colours, text and paper have entries of their own; the rest is fitted to a sample
-    of the film. Pillow looks for the nearest entry in steps of 4, so fitted entries close to one
-    of the own colours become that colour.
-    """
-    inks = np.array([CONTEXT, PREDICTED, _PAPER, _TEXT])
-    own = np.concatenate([inks, (inks[[0, 1, 3]] + inks[2]) // 2])  # half-tones of the text
-    sample = film.tiles[:, :, :: max(1, len(film.times) // 16)]
-    strip = Image.fromarray(sample.reshape(-1, sample.shape[-2], 3))
-    used = strip.quantize(256 - len(own), method=Image.Quantize.MEDIANCUT).getpalette() or []
-    fitted = np.array(used).reshape(-1, 3)[: 256 - len(own)]
-    distance = abs(fitted[:, None] - own).max(-1)  # [fitted, own]
-    near = distance.min(-1) <= 8
-    fitted[near] = own[distance.argmin(-1)[near]]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(np.concatenate([own, fitted]).flatten().tolist())
-    return palette

@@ -66,7 +66,9 @@ def training_mean(context: Tensor, horizon: int, training: Tensor) -> Tensor:
     return mean.expand(context.shape[0], horizon, -1, -1, -1)
 
 
-def random_sequence(context: Tensor, horizon: int, training: Tensor, seed: int = 0) -> Tensor:
+def random_sequence(
+    context: Tensor, horizon: int, training: Tensor, seed: int = 0, *, frames: range | None = None
+) -> Tensor:
     """A training clip drawn at random for every sequence, from a random start.
 
     Where the horizon is longer than a clip, further clips drawn at random are joined to it.
@@ -76,23 +78,29 @@ def random_sequence(context: Tensor, horizon: int, training: Tensor, seed: int =
         horizon: Number of predicted frames.
         training: A sample of training clips.
         seed: Fixes the draw, whatever the state of the ambient generator and the device.
+        frames: Which of the predicted frames are made, from 0 on; None: all. The others are the
+            same whichever are made.
 
     Shapes:
         context: [B, Tc, C, H, W]
         training: [N, T, C, H, W]
-        returns: [B, horizon, C, H, W]
+        returns: [B, horizon, C, H, W], or as many frames as are made
 
     Raises:
-        ValueError: If the training frames are not of the context's shape.
+        ValueError: If the training frames are not of the context's shape, or a frame lies beyond
+            the horizon.
     """
     _check(context, "context", horizon)
     _check_training(training, context)
+    made = range(horizon) if frames is None else frames
+    if any(t not in range(horizon) for t in made):
+        raise ValueError(f"a horizon of {horizon} has the frames 0 to {horizon - 1}, got {made}")
     batch, (clips, length) = context.shape[0], training.shape[:2]
     joined = -(-horizon // length)
     generator = torch.Generator().manual_seed(seed)
     clip = torch.randint(clips, (batch, joined), generator=generator)
     start = torch.randint(joined * length - horizon + 1, (batch, 1), generator=generator)
-    position = start + torch.arange(horizon)  # [B, horizon], counted through the joined clips
+    position = start + torch.tensor(made)  # [B, frames], counted through the joined clips
     clip = clip.gather(1, position // length)
     index = clip.to(training.device), (position % length).to(training.device)
     return training[index].to(context)

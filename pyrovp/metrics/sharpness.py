@@ -45,7 +45,7 @@ def sharpness(frames: Tensor) -> Tensor:
     return torch.hypot(below, right).mean((-3, -2, -1))
 
 
-def relative_sharpness(prediction: Tensor, truth: Tensor) -> Tensor:
+def relative_sharpness(prediction: Tensor, truth: Tensor, unit: Tensor | None = None) -> Tensor:
     """Sharpness of every predicted frame over the mean sharpness of its true sequence.
 
     1 is as sharp as the truth, 0 is flat. The truth's mean over time is the unit, because a
@@ -54,9 +54,12 @@ def relative_sharpness(prediction: Tensor, truth: Tensor) -> Tensor:
     Args:
         prediction: Predicted frames.
         truth: True frames of the same shape.
+        unit: The mean sharpness of the whole true sequence, where these are a part of it; None:
+            that of `truth`.
 
     Shapes:
         prediction, truth: [..., T, C, H, W]
+        unit: [..., 1]
         returns: [..., T]
 
     Raises:
@@ -67,5 +70,6 @@ def relative_sharpness(prediction: Tensor, truth: Tensor) -> Tensor:
         raise ValueError(
             f"sequences [..., T, C, H, W] are needed, got the shape {list(prediction.shape)}"
         )
-    unit = sharpness(truth).mean(-1, keepdim=True)
+    if unit is None:
+        unit = sharpness(truth).mean(-1, keepdim=True)
     return (sharpness(prediction) + _FLAT) / (unit + _FLAT)

@@ -26,7 +26,9 @@ FIRST = 5
 
 
 def metrics_table(
-    protocol: Protocol, scores: Mapping[str, Mapping[str, Tensor]]
+    protocol: Protocol,
+    scores: Mapping[str, Mapping[str, Tensor]],
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The content of `metrics.json`.
 
@@ -34,6 +36,7 @@ def metrics_table(
         protocol: What the scores were made with.
         scores: By row (`model` and the baselines, in printing order), then by metric, what
             `Protocol.score` returned, over all sequences: [B, horizon].
+        labels: Of the metrics, as they are printed; None: the protocol's.
 
     Returns:
         `protocol` (all its fields, `hash` and `selection`), `sequences` (B), `first` (frames of
@@ -61,7 +64,7 @@ def metrics_table(
         "protocol": asdict(protocol) | {"hash": protocol.hash, "selection": protocol.selection},
         "sequences": shape[0],
         "first": min(FIRST, protocol.horizon),
-        "labels": {metric: protocol.label(metric) for metric in first},
+        "labels": {m: labels[m] if labels else protocol.label(m) for m in first},
         "rows": {
             name: {metric: _summary(value) for metric, value in row.items()}
             for name, row in scores.items()
