@@ -2,8 +2,10 @@
 
 Clocks, mixture gates, recurrent cells and wirings are composed into a `Hierarchy`;
 `LatentDynamics` makes a Pyro model of it and `Filtering` a guide. Named systems are in
-`pyrovp.models` and `pyrovp.guides`.
+`pyrovp.models` and `pyrovp.guides`. `load` takes up a trained run.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from pyrovp.cells import GRU, LSTM, ConvLSTM, FromContext, Learned, NormedConvLSTM, Zeros
 from pyrovp.clocks import Every
@@ -29,6 +31,9 @@ from pyrovp.posteriors import OwnHead, SharedTrunk, Twin
 from pyrovp.programs import Filtering, LatentDynamics
 from pyrovp.state_space import StateSpace
 from pyrovp.wiring import Dense, Parent, TopDown
+
+if TYPE_CHECKING:
+    from pyrovp.train.trained import load
 
 __all__ = [
     "BernoulliLikelihood",
@@ -73,8 +78,18 @@ __all__ = [
     "UpwardFrames",
     "VaDE",
     "Zeros",
+    "load",
     "memo",
     "memoised",
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # What trains, and so what loads, takes Hydra along: only who asks imports it.
+    if name == "load":
+        from pyrovp.train.trained import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

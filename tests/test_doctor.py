@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from pyrovp.data import __main__ as data_command
@@ -326,6 +327,15 @@ def test_another_folder_of_data_is_named_in_commands(tmp_path: Path) -> None:
     assert "root" not in look(embedded, root).command  # it has no such setting
     mnist = Status("moving_mnist", "Moving MNIST", True, Originals("found", {}))
     assert f"data.root={root}" in shlex.split(look(mnist, root).command)
+
+
+@pytest.mark.parametrize(
+    "name", ["data", "my data", "a=b", "données (1)", "x,y", "it's", "~", "{x}", "[1]"]
+)
+def test_a_folder_of_data_is_named_as_hydra_takes_it(tmp_path: Path, name: str) -> None:
+    command = look(status(prepared=(stored(),)), tmp_path / name).command
+    override = OverridesParser.create().parse_override(shlex.split(command)[-1])
+    assert override.key_or_group == "data.root" and override.value() == str(tmp_path / name)
 
 
 def test_generated_sets() -> None:

@@ -9,6 +9,7 @@ import torch
 
 README = Path(__file__).parents[1] / "README.md"
 COMPOSING = Path(__file__).parents[1] / "docs" / "composing.md"
+LOOKING = Path(__file__).parents[1] / "docs" / "looking-inside.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
@@ -41,3 +42,17 @@ def test_each_command_is_one_line() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("experiments/run.py +model=dlh")
     assert commands[1].endswith("pytest")
+
+
+def test_looking_inside_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", LOOKING.read_text(), re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(block, scope)
+    assert scope["swapped"].shape == (2, 8, 1, 32, 32)
+    assert "level 2" in capsys.readouterr().out
+
+
+def test_looking_inside_names_every_analysis() -> None:
+    known = {path.stem for path in (README.parent / "experiments/conf/analysis").glob("*.yaml")}
+    named = set(re.findall(r"^\| `(\w+)` \|", LOOKING.read_text(), re.MULTILINE))
+    assert named == known

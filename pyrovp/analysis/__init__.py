@@ -12,6 +12,7 @@ from pyrovp.analysis.events import (
     predicted_change,
     report,
 )
+from pyrovp.analysis.evidence import Evidence
 from pyrovp.analysis.findings import Curve, Findings, Line, Raster, Strip, Table
 from pyrovp.analysis.gate_raster import GateRaster
 from pyrovp.analysis.inpaint import Inpaint
@@ -21,6 +22,7 @@ from pyrovp.analysis.level_rollout import LevelRollout
 from pyrovp.analysis.level_samples import LevelSamples
 from pyrovp.analysis.prior_entropy import PriorEntropy
 from pyrovp.analysis.swap import Swap
+from pyrovp.analysis.true_states import TrueStates
 from pyrovp.analysis.what_if import WhatIf
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ChannelKL",
     "Clips",
     "Curve",
+    "Evidence",
     "Findings",
     "GateRaster",
     "Gates",
@@ -42,6 +45,7 @@ __all__ = [
     "Strip",
     "Swap",
     "Table",
+    "TrueStates",
     "WhatIf",
     "chance_f1",
     "channel_kls",

@@ -4,6 +4,7 @@
     python -m pyrovp.data prepare kth               originals -> the form that is trained from
     python -m pyrovp.data prepare moving_mnist --download
     python -m pyrovp.data verify kth                does it still hold what was written?
+    python -m pyrovp.data prepare --source ducks:Ducks        a source of your own, in ducks.py
 
 Only --download opens a network connection. A preparation may be stopped at any moment; the same
 command goes on. A mistake ends with exit code 2 and a message that says what to do.
@@ -18,6 +19,7 @@ from pyrovp.data.catalogue import catalogue
 from pyrovp.data.checks import one_of, whole
 from pyrovp.data.errors import DataError, MissingFiles
 from pyrovp.data.generated import GENERATED, Generated, draw_clips
+from pyrovp.data.own_source import load_source
 from pyrovp.data.places import (
     data_root,
     prepare_command,
@@ -48,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
+        without = " without --force" if vars(given).get("force") else ""  # which starts over
+        print(f"stopped; the same command{without} goes on", file=sys.stderr)
         return 130
     return 0
 
@@ -58,7 +61,7 @@ def _list(given: argparse.Namespace) -> None:
 
 
 def _prepare(given: argparse.Namespace) -> None:
-    found, root = _find(given.name), data_root(given.root)
+    found, root = _find(given), data_root(given.root)
     if isinstance(found, Generated):
         if given.originals is not None:
             raise DataError(
@@ -66,7 +69,8 @@ def _prepare(given: argparse.Namespace) -> None:
                 "--originals, and name the folder of all data with --root"
             )
         found.check(root, given.download, print)
-        draw_clips(found, root, whole("resolution (px)", given.resolution or 64, 4), print)
+        asked = 64 if given.resolution is None else given.resolution
+        draw_clips(found, root, whole("resolution (px)", asked, 4), print)
         return
     if given.download:
         raise DataError(
@@ -84,7 +88,7 @@ def _prepare(given: argparse.Namespace) -> None:
 
 
 def _verify(given: argparse.Namespace) -> None:
-    found, root = _find(given.name), data_root(given.root)
+    found, root = _find(given), data_root(given.root)
     if isinstance(found, Generated):
         found.check(root, False, print)
         print(f"{found.name} is made while it is read: nothing else is stored")
@@ -93,7 +97,8 @@ def _verify(given: argparse.Namespace) -> None:
     if given.resolution is not None:
         resolutions = [given.resolution]
     if not resolutions:
-        command = prepare_command(root, found.name, found.resolution)
+        own = given.source is not None
+        command = prepare_command(root, found.name, found.resolution, own=own)
         raise MissingFiles(
             f"{found.name} is not prepared: looked in {root / 'prepared'}; prepare it: {command}"
         )
@@ -103,9 +108,11 @@ def _verify(given: argparse.Namespace) -> None:
         print(f"{prepared.folder} holds what was written: {videos} videos")
 
 
-def _find(name: str) -> Source | Generated:
+def _find(given: argparse.Namespace) -> Source | Generated:
+    if given.source is not None:
+        return load_source(given.source)
     known = GENERATED | SOURCES
-    return known[one_of("the name of a data set", name, list(known))]
+    return known[one_of("the name of a data set", given.name, list(known))]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,7 +127,15 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder of all data; by default the environment's PYROVP_DATA, or ./data",
     )
     named = argparse.ArgumentParser(add_help=False)
-    named.add_argument("name", metavar="NAME", help=", ".join(GENERATED | SOURCES))
+    which = named.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        default=argparse.SUPPRESS,
+        help=", ".join(GENERATED | SOURCES),
+    )
+    which.add_argument("--source", metavar="MODULE:CLASS", help="a source of your own instead")
     named.add_argument("--resolution", type=int, help="height and width of the frames in px")
 
     listing = commands.add_parser("list", parents=[everywhere], help="what there is")

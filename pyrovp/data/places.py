@@ -64,14 +64,24 @@ def prepared_resolutions(root: str | Path | None, name: str) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def prepare_command(root: str | Path | None, name: str, resolution: int, *options: str) -> str:
+def prepare_command(
+    root: str | Path | None, name: str, resolution: int, *options: str, own: bool = False
+) -> str:
     """The command that prepares a data set, for messages that say what to do.
+
+    Args:
+        root: The folder of all data sets; None for the default one.
+        name: Of the data set.
+        resolution: Height and width of a frame in px.
+        options: Further ones.
+        own: Whether it comes from a user's own source, whose place is not known.
 
     Example:
         >>> prepare_command("/tank", "kth", 64, "--force")
         'python -m pyrovp.data prepare kth --resolution 64 --root /tank --force'
     """
-    command = ["python", "-m", "pyrovp.data", "prepare", name, "--resolution", str(resolution)]
+    which = ["--source", "MODULE:CLASS"] if own else [name]
+    command = ["python", "-m", "pyrovp.data", "prepare", *which, "--resolution", str(resolution)]
     if data_root(root) != data_root():
         command += ["--root", str(data_root(root))]
     return shlex.join([*command, *options])

@@ -29,11 +29,13 @@ from pyrovp.data.keyed import SPLITS, Split
 from pyrovp.data.places import originals_folder, prepared_folder
 from pyrovp.data.reading import read_all
 from pyrovp.data.sources.base import Original, Source
+from pyrovp.data.sources.finding import missing
 from pyrovp.data.store import (
     FORM,
     Head,
     Part,
     Prepared,
+    begun,
     beside,
     finish,
     only_one,
@@ -71,7 +73,7 @@ def prepare(
         workers: Processes that read originals; 0 reads them in this one.
         skip_damaged: Whether damaged originals are left out, and listed in the sidecar.
         force: Whether to start over, also where it is prepared already; what is there is
-            replaced when the new one is whole.
+            replaced when the new one is whole. Once begun, it goes on without `force`.
         say: Told what happens, in lines.
 
     Raises:
@@ -85,15 +87,17 @@ def prepare(
     wanted, workers = whole("resolution (px)", wanted, 4), whole("workers", workers, 0)
     final = prepared_folder(root, source.name, wanted)
     lock = beside(final, "lock")
-    if not force and (ready := _ready(source, final, say)):
+    if not force and not begun(final) and (ready := _ready(source, final, say)):
         with suppress(DataError), only_one(lock):  # a read-only disk may serve whole data
             tidy(final)
         return ready
     where = originals_folder(root, source.name) if folder is None else Path(folder).expanduser()
     originals = with_validation(source.originals(where))
+    if not originals:
+        raise missing(source, where)
     with only_one(lock):
         # Another process may have finished it since.
-        if not force and (ready := _ready(source, final, say)):
+        if not force and not begun(final) and (ready := _ready(source, final, say)):
             return ready
         say(f"{source.title}: {len(originals)} originals in {where}")
         job = _Job(source, originals, where, wanted, final, say)
@@ -108,11 +112,16 @@ def with_validation(originals: Sequence[Original]) -> list[Original]:
     At least one is, if there are two. The smallest sha256 of their names decide.
 
     Raises:
-        DataError: If two originals have the same name.
+        DataError: If two originals have the same name, or one is in no split that there is.
     """
     for name, times in Counter(original.name for original in originals).items():
         if times > 1:
             raise DataError(f"{times} originals are called {name!r}; each needs its own name")
+    for original in originals:
+        if original.split not in SPLITS:
+            raise DataError(
+                f"{original.name} is in split {original.split!r}; there are {', '.join(SPLITS)}"
+            )
     train = [original.name for original in originals if original.split == "train"]
     chosen = set[str]()
     if len(train) > 1 and all(original.split != "validation" for original in originals):
@@ -144,18 +153,22 @@ class _Job:
 
     def forget(self) -> None:
         """Removes what was begun."""
+        if self.final.exists():
+            tidy(self.final)
         shutil.rmtree(beside(self.final, "part"), ignore_errors=True)
 
     def run(self, workers: int, skip_damaged: bool) -> Prepared:
         """Reads what is missing, and makes it whole."""
-        if begun := unfinished(self.final):
-            self.say(f"checking what was stored of {begun} originals before")
+        if done := unfinished(self.final):
+            self.say(f"checking what was stored of {done} originals before")
         with closing(Part(beside(self.final, "part"), self.head)) as part:
             if part.changed:
                 self.say(
                     f"starting over: {' and '.join(part.changed)} changed since this preparation "
                     "was begun"
                 )
+            if changed := part.give_up_changed(self.originals):
+                self.say(f"reading again from {changed[0]} on: its file changed since it was read")
             damaged = self._read(part, workers)
             if damaged and not skip_damaged:
                 raise self._refusal(damaged)

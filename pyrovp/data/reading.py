@@ -35,7 +35,7 @@ def read_all(
     Raises:
         DamagedFile: From the videos' iterator, for an original that cannot be read.
         DataError: If a process ends before its time.
-        RuntimeError: If a process fails in another way.
+        RuntimeError: From the iterator, if reading fails in another way; names the original.
     """
     workers = min(workers, len(originals))
     if workers == 0:
@@ -64,6 +64,10 @@ def _read(source: Source, original: Original, resolution: int) -> Iterator[Foota
             "a file that can be read",
             "get it again, or see to its permissions",
         ) from error
+    except DataError:
+        raise
+    except Exception as error:  # a mistake in the source, which must not pass for a user's
+        raise RuntimeError(f"{original.name} could not be read: {error!r}") from error
 
 
 @contextmanager
@@ -100,8 +104,8 @@ def _send_all(
                 raise
             except DataError as error:
                 end = error
-            except Exception:
-                end = RuntimeError(f"{original.name} could not be read:\n{traceback.format_exc()}")
+            except Exception as error:
+                end = RuntimeError(f"{error}\n{traceback.format_exc()}")
             pipe.send(end)
 
 
@@ -109,7 +113,7 @@ def _received(pipe: Connection, original: Original) -> Iterator[Footage]:
     while True:
         try:
             answer: _Answer = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the latter where it ended in the middle of a video
             raise DataError(
                 f"the process that was reading {original.name} ended before it was done; perhaps "
                 "memory ran out: use fewer workers"

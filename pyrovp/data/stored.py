@@ -236,7 +236,14 @@ def _opened(root: str | Path | None, name: str, resolution: int) -> Prepared:
     folder = prepared_folder(root, name, resolution)
     if folder.is_dir():
         return open_prepared(folder)
-    find_source(name)  # a misspelt name is another mistake
+    try:
+        find_source(name)
+    except DataError as error:  # misspelt, or a user's own
+        command = prepare_command(root, name, resolution, own=True)
+        raise MissingFiles(
+            f"{name} is not prepared at {resolution} px: there is no folder {folder}; a data set "
+            f"of your own is prepared with `{command}`, and for the others {error}"
+        ) from None
     others = ", ".join(path.name for path in sorted(folder.parent.glob(f"{name}-*px")))
     raise MissingFiles(
         f"{name} is not prepared at {resolution} px: there is no folder {folder}"

@@ -7,6 +7,7 @@ A data set has one of three verdicts:
     blocked    what is in the way, and what to do
 """
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -135,5 +136,13 @@ def _no_originals(status: Status, root: Path | None) -> str:
 def _train(name: str, root: Path | None, *settings: str) -> str:
     command = ["python", "experiments/run.py", "+model=dlh", f"+data={name}", *settings]
     if data_root(root) != data_root():
-        command.append(f"data.root={root}")
+        command.append(f"data.root={_value(str(root))}")
     return shlex.join(command)
+
+
+def _value(text: str) -> str:
+    """As Hydra takes it: in quotes, where it would read more into it than letters."""
+    if re.fullmatch(r"[A-Za-z0-9_./+ -]+", text):
+        return text
+    escaped = text.replace("'", r"\'")
+    return f"'{escaped}'"

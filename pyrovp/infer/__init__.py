@@ -2,6 +2,7 @@
 
 from pyrovp.infer.annealing import Exponential, Linear, Tempered
 from pyrovp.infer.elbo import Bound, HierarchyELBO
+from pyrovp.infer.evidence import importance_weighted_evidence
 from pyrovp.infer.kl import level_kls
 from pyrovp.infer.objective import Evaluation, Objective
 
@@ -13,5 +14,6 @@ __all__ = [
     "Linear",
     "Objective",
     "Tempered",
+    "importance_weighted_evidence",
     "level_kls",
 ]

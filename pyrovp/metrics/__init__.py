@@ -7,6 +7,7 @@ from pyrovp.metrics.baselines import (
     random_sequence,
     training_mean,
 )
+from pyrovp.metrics.digit_reader import DigitReader, make_digit_reader
 from pyrovp.metrics.frechet import frechet_distance
 from pyrovp.metrics.fvd import FVD, FVDFigure, make_fvd
 from pyrovp.metrics.i3d import InceptionI3D, read_i3d
@@ -16,6 +17,12 @@ from pyrovp.metrics.protocol import NAMED, Best, Protocol, best_of, default, pro
 from pyrovp.metrics.psnr import psnr
 from pyrovp.metrics.sharpness import relative_sharpness, sharpness
 from pyrovp.metrics.ssim import PRESETS, SSIMPreset, ssim, ssim_preset
+from pyrovp.metrics.states import (
+    BallStates,
+    DigitStates,
+    StateScores,
+    make_state_scores,
+)
 from pyrovp.metrics.table import metrics_table, render
 
 __all__ = [
@@ -24,11 +31,15 @@ __all__ = [
     "NAMED",
     "PRESETS",
     "Absent",
+    "BallStates",
     "Best",
+    "DigitReader",
+    "DigitStates",
     "FVDFigure",
     "InceptionI3D",
     "Protocol",
     "SSIMPreset",
+    "StateScores",
     "baselines",
     "best_of",
     "black",
@@ -37,8 +48,10 @@ __all__ = [
     "find_weights",
     "frechet_distance",
     "load_weights",
+    "make_digit_reader",
     "make_fvd",
     "make_lpips",
+    "make_state_scores",
     "metrics_table",
     "protocol",
     "psnr",

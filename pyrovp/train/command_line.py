@@ -22,7 +22,7 @@ from pyrovp.train.hydra_job import (
 
 __all__ = ["arranged", "choices", "run_command", "stopping_at"]
 
-GROUPS = ("model", "data", "size", "elbo")
+GROUPS = ("model", "data", "size", "elbo", "study")
 """Groups of the configuration that have a default, in the order of the help text."""
 
 
@@ -60,12 +60,14 @@ def _check_model(arguments: Sequence[str], conf: Path) -> None:
     chosen = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     own_config = any(re.match(r"--config-name|-cn", argument) for argument in arguments)
     asking = any(argument in ASKING for argument in arguments)
-    if "model" not in chosen and not own_config and not asking:
+    if not {"model", "study"} & set(chosen) and not own_config and not asking:
         raise RunError(
             f"no model given; known: {', '.join(choices('model', folders))}\n"
             f"for example: python {sys.argv[0]} +model=dlh"
         )
     check_choices(arguments, GROUPS, folders)
+    if "," in chosen.get("study", ""):
+        raise RunError(f"study={chosen['study']}: one study at a time; each is a sweep of its own")
     _check_size(chosen, folders)
 
 
@@ -86,6 +88,7 @@ def _help(conf: Path) -> str:
         "",
         "+model=NAME --cfg job    prints every key and its value, without running",
         "-m seed=0,1,2            runs every combination",
+        "+study=NAME              runs all of a paper's study, see docs/studies.md",
         "--config-dir=FOLDER      adds your own FOLDER/model/NAME.yaml",
         "--hydra-help             what else Hydra offers",
     ]

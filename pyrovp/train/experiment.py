@@ -27,6 +27,7 @@ from pyrovp.draw import (
     predictions_png,
     training_png,
 )
+from pyrovp.environment import environment
 from pyrovp.evaluation import EVALUATION_BATCH, Results, evaluate
 from pyrovp.metrics import Protocol, render, ssim_preset
 from pyrovp.state_space import StateSpace
@@ -356,6 +357,7 @@ class Experiment:
             "step": step,
             "weights": self.settings.evaluate.checkpoint,
             "parameters": count_parameters(self.objective),
+            "environment": environment(self.device),
         }
 
     def _splits(self) -> dict[str, str | None]:

@@ -47,8 +47,9 @@ LATER: dict[str, Any] = {
 _FILES = (
     "done.json", "metrics.json", "metrics.jsonl", "config.yaml", "predictions.gif",
     "predictions.png", "curves.png", "levels.png", "channels.png", "training.png",
+    "report.html",
 )  # fmt: skip
-_FOLDERS = ("checkpoint", "tensorboard")
+_FOLDERS = ("checkpoint", "tensorboard", "evaluations", "analyses")
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pyrovp.analysis import (
     ChannelKL,
     Clips,
     Curve,
+    Evidence,
     Findings,
     GateRaster,
     Inpaint,
@@ -30,6 +31,7 @@ from pyrovp.analysis import (
     Strip,
     Swap,
     Table,
+    TrueStates,
     WhatIf,
 )
 from pyrovp.train.build import make
@@ -49,6 +51,8 @@ ANALYSES: dict[str, Analysis] = {
     "swap": Swap(),
     "inpaint": Inpaint(rounds=2),
     "what_if": WhatIf(horizon=3),
+    "evidence": Evidence(num_particles=3, chunk=2),
+    "true_states": TrueStates(horizon=3, samples=2),
 }
 
 CONTEXT = 4
@@ -56,6 +60,24 @@ CONTEXT = 4
 
 def videos() -> Tensor:
     return clip(8).sigmoid()
+
+
+def states(video: Tensor) -> dict[str, Tensor]:
+    """Of one digit that stands in the upper left corner."""
+    body = (*video.shape[:2], 1)
+    return {
+        "bounce": torch.zeros(*body, 2, dtype=torch.bool),
+        "position": torch.zeros(*body, 2),
+        "digit": torch.zeros(body, dtype=torch.long),
+    }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Readers of digits are trained once, and kept where the tests are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYROVP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def tiny_svg() -> tuple[Any, Any]:
@@ -101,6 +123,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "level_rollout": ONE_LEVEL,
     "level_reset": TOO_SMALL,
     "inpaint": TOO_SMALL,
+    "true_states": {"own": "digits of 1 px cannot be told apart"},
 }
 """By analysis and system: what the refusal says, where the question makes no sense."""
 
@@ -114,9 +137,8 @@ def found_by(analysis: Analysis, system: str) -> tuple[Findings, Any, Any]:
     model, guide = build()
     model.eval(), guide.eval()
     video = film()
-    states = {"bounce": torch.zeros(*video.shape[:2], 1, 2, dtype=torch.bool)}
     torch.manual_seed(0)
-    return analysis(model, guide, Clips(video, CONTEXT, states, "noise")), model, guide
+    return analysis(model, guide, Clips(video, CONTEXT, states(video), "noise")), model, guide
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -141,7 +163,7 @@ def test_an_analysis_changes_nothing_and_repeats_itself(name: str) -> None:
     model, guide = tiny_dlh()
     model.eval(), guide.eval()
     before, described = weights(model, guide), copy.copy(ANALYSES[name])
-    clips = Clips(videos(), CONTEXT)
+    clips = Clips(videos(), CONTEXT, states(videos()))
     results = []
     for _ in range(2):
         torch.manual_seed(7)

@@ -1,6 +1,8 @@
 """`python -m pyrovp.data`: what it prints, what it does, and how it ends."""
 
 import re
+import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -139,6 +141,7 @@ def test_verify(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["prepare", "toy"], "looked for toys in "),
         (["prepare", "toy", "--resolution", "2"], "at least 4, got 2"),
         (["prepare", "moving_ball", "--resolution", "2"], "at least 4, got 2"),
+        (["prepare", "moving_ball", "--resolution", "0"], "at least 4, got 0"),
         (["prepare", "toy", "--download"], "get it from https://example.org/toys"),
         (["prepare", "moving_ball", "--download"], "there is nothing to fetch"),
         (["prepare", "moving_ball", "--originals", "x"], "leave out --originals"),
@@ -154,7 +157,14 @@ def test_mistakes(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["prepare"], ["list", "kth"], ["prepare", "toy", "--workers", "x"]]
+    "arguments",
+    [
+        [],
+        ["prepare"],
+        ["list", "kth"],
+        ["prepare", "toy", "--workers", "x"],
+        ["prepare", "toy", "--source", "a:B"],
+    ],
 )
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -173,6 +183,92 @@ def test_interrupted(
     monkeypatch.setitem(SOURCES, "toy", ToySource(before=interrupt))
     assert main(["prepare", "toy", "--root", str(root)]) == 130
     assert "stopped; the same command goes on" in capsys.readouterr().err
+    assert main(["prepare", "toy", "--root", str(root), "--force"]) == 130
+    assert "stopped; the same command without --force goes on" in capsys.readouterr().err
+
+
+OWN = """
+from tests.data.toy_source import ToySource
+
+class Ducks(ToySource):
+    name = "ducks"
+
+class Named(ToySource):
+    name = "kth"
+
+class Spaced(ToySource):
+    name = "my ducks"
+
+class Deep(ToySource):
+    name, channels = "deep", 4
+
+class Unwilling(ToySource):
+    def __init__(self, pond):
+        super().__init__()
+
+Unwilling.name = "unwilling"
+"""
+
+HALF = """
+from pyrovp.data.sources.base import Source
+
+class Half(Source):
+    name, title, what, licence, address, layout, size = "half", "", "", "", "", "", ""
+    channels, splits = 1, ""
+
+    def originals(self, folder):
+        return []
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module with sources of a user's own, as it lies in the working directory."""
+    (tmp_path / "own_ducks.py").write_text(OWN + HALF)
+    (tmp_path / "own_broken.py").write_text("import a_package_that_is_not_there\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "own_ducks"
+    sys.modules.pop("own_ducks", None)
+
+
+def test_a_source_of_ones_own(
+    own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    originals = write_toys(tmp_path / "elsewhere")
+    place = ["--source", f"{own}:Ducks", "--root", str(tmp_path / "root")]
+    assert "ducks is not prepared" in refused(capsys, "verify", *place)
+    assert main(["prepare", *place, "--originals", str(originals), "--resolution", "8"]) == 0
+    folder = tmp_path / "root" / "prepared" / "ducks-8px"
+    assert open_prepared(folder).name == "ducks"
+    capsys.readouterr()
+    assert main(["verify", *place]) == 0
+    assert f"{folder} holds what was written: 11 videos" in capsys.readouterr().out
+    (folder / "train.npy").write_bytes(b"?")
+    assert "prepare --source MODULE:CLASS --resolution 8" in refused(capsys, "verify", *place)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("own_ducks", "--source takes package.module:Class, got own_ducks"),
+        ("own_ducks:Geese", "own_ducks.py has no class Geese"),
+        ("own_geese:Ducks", "own_geese cannot be imported (No module named 'own_geese'); go to"),
+        ("own_broken:Ducks", "(No module named 'a_package_that_is_not_there')"),
+        ("own_ducks:OWN", "own_ducks.py has no class OWN"),
+        ("own_ducks:Source", "lacks name, title, "),
+        ("own_ducks:Half", "lacks counts, read; docs/data.md has an example"),
+        ("own_ducks:Named", "has the name of pyrovp's own kth"),
+        ("own_ducks:Spaced", "has the name 'my ducks'; use letters"),
+        ("own_ducks:Deep", "has channels = 4; store 1 (gray) or 3"),
+        ("own_ducks:Unwilling", "cannot be made without arguments: "),
+        ("pathlib:Path", "is no subclass of pyrovp.data.sources.base.Source"),
+    ],
+)
+@pytest.mark.usefixtures("own")
+def test_what_is_no_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, message: str
+) -> None:
+    assert message in refused(capsys, "prepare", "--source", place, "--root", str(tmp_path))
 
 
 def test_generated_sets_are_drawn(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,8 @@ from tests.data.toy_source import (
     LENGTHS,
     POINTS,
     Deserter,
+    HalfSender,
+    Mistaken,
     ToySource,
     footage,
     prepare_and_die,
@@ -151,6 +153,20 @@ def test_a_validation_part_of_its_own() -> None:
         with_validation([made[0], made[0]])
 
 
+def test_a_split_that_there_is_not() -> None:
+    """Said before hours of reading, not after."""
+    with pytest.raises(DataError, match=r"a is in split 'val'; there are train, validation, test"):
+        with_validation([Original("a", "val", Path())])  # type: ignore[arg-type]
+
+
+def test_a_source_that_finds_nothing_and_does_not_say_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ToySource, "originals", lambda source, folder: [])
+    with pytest.raises(MissingFiles, match=r"toy: looked for originals in .*which holds none"):
+        prepare(ToySource(), root, say=silent)
+
+
 @pytest.mark.parametrize("point", [*POINTS, "video train-02.toy/1", "video train-04.toy/0"])
 def test_killed_and_resumed(
     root: Path, straight: dict[str, bytes], start: Start, tmp_path: Path, point: str
@@ -202,6 +218,23 @@ def test_originals_that_changed_before_the_resume(
     assert contents(final(root)) == contents(final(other))
 
 
+def test_an_original_whose_content_changed_before_the_resume(
+    root: Path, start: Start, tmp_path: Path
+) -> None:
+    """Its name and split say nothing of that, and its old videos must not stay."""
+    start(prepare_and_die, root, tmp_path / "dead", "video train-04.toy/0").join()
+    new = {"train-01.toy": [4, 4, 2]}
+    write_toys(root / "toy", new)
+    said: list[str] = []
+    prepare(ToySource(tmp_path / "log"), root, say=said.append)
+    assert "reading again from train-01.toy on: its file changed since it was read" in said
+    read = (tmp_path / "log").read_text().split()
+    assert read == sorted(name for name in LENGTHS if name >= "train-01"), "only from there on"
+    write_toys(tmp_path / "other" / "toy", {**LENGTHS, **new})
+    prepare(ToySource(), tmp_path / "other", say=silent)
+    assert contents(final(root)) == contents(final(tmp_path / "other"))
+
+
 def test_two_at_once(root: Path, straight: dict[str, bytes], start: Start, tmp_path: Path) -> None:
     process = start(prepare_slowly, root, tmp_path)
     while not (tmp_path / "waiting").exists():
@@ -239,6 +272,22 @@ def test_what_a_kill_left_beside_whole_data_is_removed(root: Path) -> None:
     assert [path.name for path in (root / "prepared").glob(".*")] == [".toy-16px.lock"]
 
 
+def test_killed_after_the_name_of_a_sorted_copy(
+    root: Path, straight: dict[str, bytes], start: Start, tmp_path: Path
+) -> None:
+    """The part that it was copied from is left, and there is nothing to go on with."""
+    (root / "toy" / "test-00.toy").write_text("[5]#")
+    with pytest.raises(DamagedFile):
+        prepare(ToySource(), root, say=silent)
+    write_toys(root / "toy", {"test-00.toy": LENGTHS["test-00.toy"]})
+    start(prepare_and_die, root, tmp_path / "log", "after the name").join()
+    assert visible(root) == ["toy-16px"] and unfinished(final(root)) == 7
+    (root / "toy").rename(tmp_path / "away")
+    prepare(ToySource(), root, say=silent)
+    assert contents(final(root)) == straight
+    assert [path.name for path in (root / "prepared").glob(".*")] == [".toy-16px.lock"]
+
+
 def test_force_leaves_the_old_one_until_the_new_one_is_whole(root: Path) -> None:
     prepare(ToySource(), root, say=silent)
     (root / "toy" / "train-03.toy").write_text("[2]#")
@@ -251,6 +300,21 @@ def test_force_reads_everything_anew(root: Path, start: Start, tmp_path: Path) -
     start(prepare_and_die, root, tmp_path / "dead", "video train-02.toy/1").join()
     prepare(ToySource(tmp_path / "log"), root, force=True, say=silent)
     assert (tmp_path / "log").read_text().split() == sorted(LENGTHS)
+
+
+def test_what_force_began_goes_on_without_it(
+    root: Path, straight: dict[str, bytes], tmp_path: Path
+) -> None:
+    prepare(ToySource(), root, say=silent)
+    (root / "toy" / "train-03.toy").write_text("[2]#")
+    with pytest.raises(DamagedFile):
+        prepare(ToySource(), root, force=True, say=silent)
+    write_toys(root / "toy", {"train-03.toy": LENGTHS["train-03.toy"]})
+    before = final(root).stat().st_ino
+    prepare(ToySource(tmp_path / "log"), root, say=silent)
+    assert (tmp_path / "log").read_text().split() == ["train-03.toy"]
+    assert contents(final(root)) == straight and final(root).stat().st_ino != before
+    assert [path.name for path in (root / "prepared").glob(".*")] == [".toy-16px.lock"]
 
 
 def test_a_newer_source_prepares_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +337,7 @@ def test_damaged_originals(root: Path, straight: dict[str, bytes], tmp_path: Pat
             caught.value
         )
     assert visible(root) == [] and unfinished(final(root)) == 5
-    write_toys(root / "toy")
+    write_toys(root / "toy", {name: LENGTHS[name] for name in bad})
     (tmp_path / "log").unlink()
     prepare(ToySource(tmp_path / "log"), root, say=silent)
     assert (tmp_path / "log").read_text().split() == sorted(bad)
@@ -483,6 +547,20 @@ def test_workers_change_nothing(root: Path, straight: dict[str, bytes]) -> None:
 def test_a_reading_process_that_ends(root: Path) -> None:
     with pytest.raises(DataError, match=r"reading test-00.toy ended before it was done"):
         prepare(Deserter(), root, workers=1, say=silent)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_reading_process_that_ends_in_the_middle_of_a_video(root: Path) -> None:
+    with pytest.raises(DataError, match=r"reading test-00.toy ended before it was done"):
+        prepare(HalfSender(), root, workers=1, say=silent)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mistake_in_a_source_names_the_original(root: Path, workers: int) -> None:
+    """It is no `ValueError`, which would be taken for a wrong setting."""
+    with pytest.raises(RuntimeError, match=r"test-00.toy could not be read: ValueError\('oh'\)"):
+        prepare(Mistaken(), root, workers=workers, say=silent)
 
 
 def test_one_video_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,13 +176,13 @@ def test_what_is_not_whole_is_refused(
     damage(folder / name)
     with pytest.raises(DataError, match=message) as caught:
         open_prepared(folder)
-    command = prepare_command(folder.parent.parent, "toy", 16, "--force")
+    command = prepare_command(folder.parent.parent, "toy", 16, "--force", own=True)
     assert command in str(caught.value)
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "prepared" / "toy-16px"
-    command = f"prepare toy --resolution 16 --root {tmp_path}"
+    command = f"prepare --source MODULE:CLASS --resolution 16 --root {tmp_path}"
     with pytest.raises(MissingFiles, match=f"no prepared data set in {folder}.*{command}$"):
         open_prepared(folder)
 
@@ -218,6 +218,11 @@ def test_verify_finds_an_edited_hash(folder: Path) -> None:
         (Footage("x", np.zeros((2, 16, 16, 1), np.float32)), DataError, "frames of float32"),
         (footage("train-a/1", 3), DataError, "name of another"),
         (Footage("x", footage("x", 3).frames, footage("x", 2).states), DataError, r"\[3, ...\]"),
+        (
+            Footage("x", footage("x", 3).frames, {"action": np.zeros((3, 0), np.float32)}),
+            DataError,
+            r"states 'action' of float32 \[3, 0\]",
+        ),
         (None, DamagedFile, "found no video"),
     ],
 )

@@ -311,6 +311,13 @@ def test_a_misspelt_name(root: Path) -> None:
         StoredVideos("train", 4, "khth", root)
 
 
+def test_a_set_of_ones_own_that_is_not_prepared(root: Path) -> None:
+    with pytest.raises(MissingFiles) as error:
+        StoredVideos("train", 4, "ducks", root)
+    assert f"there is no folder {root / 'prepared' / 'ducks-64px'};" in str(error.value)
+    assert "pyrovp.data prepare --source MODULE:CLASS --resolution 64" in str(error.value)
+
+
 def test_the_environment_says_where(make: Make, root: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("PYROVP_DATA", str(root))
     assert len(StoredVideos("test", 4, "kth", resolution=8)) == 3

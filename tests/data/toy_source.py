@@ -8,9 +8,11 @@ import importlib
 import json
 import os
 import signal
+import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +28,8 @@ __all__ = [
     "LENGTHS",
     "POINTS",
     "Deserter",
+    "HalfSender",
+    "Mistaken",
     "ToySource",
     "footage",
     "prepare_and_die",
@@ -118,6 +122,25 @@ class Deserter(ToySource):
 
     def read(self, original: Original, resolution: int) -> Iterator[Footage]:
         os._exit(1)
+
+
+class Mistaken(ToySource):
+    """Its author made a mistake."""
+
+    def read(self, original: Original, resolution: int) -> Iterator[Footage]:
+        raise ValueError("oh")
+
+
+class HalfSender(ToySource):
+    """The process that reads it is killed while it sends a video, as for want of memory."""
+
+    def read(self, original: Original, resolution: int) -> Iterator[Footage]:
+        def send_half(connection: Connection, data: Any) -> None:
+            os.write(connection.fileno(), struct.pack("!i", 100) + bytes(50))
+            os._exit(1)
+
+        Connection.send = send_half  # type: ignore[method-assign, assignment]
+        yield footage(original.name, 1)
 
 
 def die(*anything: Any, **named: Any) -> Any:

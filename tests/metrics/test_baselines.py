@@ -80,3 +80,13 @@ def test_refusals() -> None:
         copy_last(CONTEXT[0], 3)
     with pytest.raises(ValueError, match="divide uint8"):
         random_sequence(CONTEXT, 3, torch.zeros(2, 3, 2, 5, 6, dtype=torch.uint8))
+
+
+def test_some_frames_of_a_random_sequence_are_those_of_the_whole() -> None:
+    known = numbered(4, 5)
+    whole = random_sequence(CONTEXT, 13, known, seed=3)
+    for span in (range(0, 4), range(4, 13), range(12, 13)):
+        part = random_sequence(CONTEXT, 13, known, seed=3, frames=span)
+        assert torch.equal(part, whole[:, span.start : span.stop])
+    with pytest.raises(ValueError, match="frames 0 to 12, got range"):
+        random_sequence(CONTEXT, 13, known, frames=range(12, 14))

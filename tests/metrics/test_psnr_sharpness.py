@@ -74,3 +74,10 @@ def test_refusals() -> None:
         sharpness(torch.rand(1, 1, 9))
     with pytest.raises(ValueError, match="T, C, H, W"):
         relative_sharpness(torch.rand(1, 4, 4), torch.rand(1, 4, 4))
+
+
+def test_a_part_of_a_sequence_is_measured_by_the_whole() -> None:
+    truth, prediction = torch.rand(2, 6, 1, 8, 8), torch.rand(2, 6, 1, 8, 8)
+    unit = sharpness(truth).mean(-1, keepdim=True)
+    part = relative_sharpness(prediction[:, 2:4], truth[:, 2:4], unit)
+    torch.testing.assert_close(part, relative_sharpness(prediction, truth)[:, 2:4])

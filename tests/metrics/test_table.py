@@ -112,3 +112,10 @@ def test_refusals() -> None:
         metrics_table(protocol, missing)
     with pytest.raises(ValueError, match="horizon of 9"):
         metrics_table(default(36, 9), scores())
+
+
+def test_labels_of_ones_own() -> None:
+    made = {"model": {"lpips": torch.rand(2, 8)}}
+    table = metrics_table(default(36, 8), made, {"lpips": "LPIPS (alex, clipped)"})
+    assert table["labels"] == {"lpips": "LPIPS (alex, clipped)"}
+    assert "LPIPS (alex, clipped)" in render(table)

@@ -9,7 +9,8 @@ The number of dimensions and the last of them decide what an array is:
 
 Time comes before height: of an array [T, N, H, W] nothing shows that it is not [N, T, H, W].
 Channels come last: where the dimension before height is 1 or 3, the array is refused as one with
-channels first, rather than taken for videos of so few frames.
+channels first, rather than taken for videos of so few frames. Where the last of four is 2 or 4, it
+is refused as one with transparency, rather than taken for gray videos so few pixels wide.
 """
 
 from pathlib import Path
@@ -66,6 +67,10 @@ def _videos(array: NDArray[np.generic], where: str) -> list[NDArray[np.uint8]]:
     coloured = len(shape) == 5 or len(shape) == 4 and not stacked
     image = len(shape) == 3 and shape[-1] in (1, 3)  # rather than a video 1 or 3 px wide
     odd = coloured and shape[-1] not in (1, 3)
+    if len(shape) in (4, 5) and shape[-1] in (2, 4):
+        raise DamagedFile(
+            where, f"an array {list(shape)}", _EXPECTED, "leave transparency out: array[..., :-1]"
+        )
     if not 3 <= len(shape) <= 5 or 0 in shape or image or odd:
         raise DamagedFile(where, f"an array {list(shape)}", _EXPECTED, "save it in that order")
     if stacked and not coloured and shape[1] in (1, 3):

@@ -26,13 +26,18 @@ def files_below(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
         name -> path.
 
     Raises:
-        DataError: If a folder cannot be listed, since its files would be missed in silence.
+        DataError: If a folder cannot be listed, since its files would be missed in silence; or
+            if a name is not UTF-8, since it could be neither printed nor hashed.
     """
     found = {
         path.relative_to(folder).as_posix(): path
         for path in _walk(folder)
         if path.suffix.lower() in suffixes
     }
+    for name in found:
+        if not _is_text(name):
+            shown = name.encode(errors="backslashreplace").decode()
+            raise DataError(f"{folder} holds {shown}, a name that is not UTF-8; rename it")
     return dict(sorted(found.items()))
 
 
@@ -71,6 +76,14 @@ def _walk(folder: Path) -> Iterator[Path]:
                 kept.append(name)
         folders[:] = kept
         yield from (Path(place, name) for name in files if not name.startswith("."))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse(error: OSError) -> None:

@@ -5,7 +5,7 @@ from pyrovp.data.store.lock import only_one
 from pyrovp.data.store.part import Head, Part, Record
 from pyrovp.data.store.sidecar import FORM
 from pyrovp.data.store.verify import verify
-from pyrovp.data.store.writer import beside, finish, ordered, publish, tidy, unfinished
+from pyrovp.data.store.writer import begun, beside, finish, ordered, publish, tidy, unfinished
 
 __all__ = [
     "FORM",
@@ -14,6 +14,7 @@ __all__ = [
     "Prepared",
     "PreparedSplit",
     "Record",
+    "begun",
     "beside",
     "finish",
     "only_one",

@@ -34,15 +34,17 @@ def check_footage(
         DataError: If it is not what `Source.read` promises.
     """
     where, length = f"{original.name}: video {footage.name!r}", len(footage.frames)
+    size = ", ".join(map(str, frame))
     found = f"{footage.frames.dtype} {list(footage.frames.shape)}"
     if footage.frames.dtype != np.uint8 or footage.frames.shape[1:] != frame:
-        raise DataError(f"{where} has frames of {found}, but uint8 [T, {frame}] are stored")
+        raise DataError(f"{where} has frames of {found}, but uint8 [T, {size}] are stored")
     if footage.name in names:
         raise DataError(f"{where} has the name of another one; each needs its own")
     if length == 0:
         raise DamagedFile(original.path, "no frames", "at least one", "get it again")
     for name, values in footage.states.items():
-        if values.dtype != np.float32 or len(values) != length or not name.isidentifier():
+        fits = values.dtype == np.float32 and len(values) == length and values.size
+        if not fits or not name.isidentifier():
             raise DataError(
                 f"{where} has states {name!r} of {values.dtype} {list(values.shape)}, but float32 "
                 f"[{length}, ...] under a name of letters are stored"

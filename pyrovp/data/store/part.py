@@ -25,6 +25,7 @@ from pyrovp.data.store.arrays import GrowingArray
 from pyrovp.data.store.checks import check_footage
 from pyrovp.data.store.disk import writing
 from pyrovp.data.store.journal import Journal
+from pyrovp.data.store.stamp import stamp
 
 __all__ = ["FRAMES", "JOURNAL", "Head", "Part", "Record", "array_file"]
 
@@ -80,6 +81,7 @@ class Record:
         videos: Name of each, and its number of frames.
         states: Shape of what is known of a frame, by name.
         crc: CRC-32 of the bytes of its frames and of each of its states.
+        stamp: See `pyrovp.data.store.stamp`; of the files just before they were read.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Record:
     videos: dict[str, int]
     states: dict[str, list[int]]
     crc: dict[str, int]
+    stamp: str = ""
 
     @property
     def frames(self) -> int:
@@ -107,8 +110,8 @@ class Part:
 
     records: list[Record]
     """Of the finished originals, in the order of the arrays."""
-    stale: bool
-    """Whether there was a part with another head, which has been given up."""
+    changed: list[str]
+    """What another head had in the folder differed in; that part has been given up."""
 
     def __init__(self, folder: Path, head: Head) -> None:
         self.folder, self.head, self.records = folder, head, []
@@ -131,7 +134,7 @@ class Part:
             DataError: If a video is not what a source promises, or cannot be written.
         """
         states = self.records[0].states if self.records else None
-        found, crc = dict[str, int](), Counter[str]()
+        found, crc, before = dict[str, int](), Counter[str](), stamp(original)
         try:
             for footage in videos:
                 states = check_footage(footage, original, self.head.frame, states, self._names)
@@ -144,7 +147,7 @@ class Part:
                 found[footage.name] = len(footage.frames)
             if states is None or not found:
                 raise DamagedFile(original.path, "no video", "at least one", "get it again")
-            record = Record(original.name, original.split, found, states, dict(crc))
+            record = Record(original.name, original.split, found, states, dict(crc), before)
             with writing(self.folder):
                 self._journal.append(asdict(record))
         except BaseException:
@@ -152,6 +155,32 @@ class Part:
                 self._cut_back()
             raise
         self._count(record)
+
+    def give_up_changed(self, originals: Iterable[Original]) -> list[str]:
+        """Forgets the first original whose files have changed since, and all behind it.
+
+        Args:
+            originals: As they are now.
+
+        Returns:
+            The names of those that have changed.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
+        now = {original.name: stamp(original) for original in originals}
+        fits = [now.get(record.name) == record.stamp for record in self.records]
+        changed = [record.name for record, fit in zip(self.records, fits, strict=True) if not fit]
+        if changed:
+            kept = self.records[: fits.index(False)]
+            self._journal.keep(1 + len(kept))
+            self.records = []
+            self._rows.clear()
+            for record in kept:
+                self._count(record)
+            with writing(self.folder):
+                self._cut_back()
+        return changed
 
     def read(self, record: Record) -> Iterator[Footage]:
         """The videos of a finished original, from the arrays."""

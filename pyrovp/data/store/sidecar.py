@@ -11,6 +11,7 @@ from typing import Any
 
 from pyrovp.data.errors import DamagedFile, DataError, MissingFiles
 from pyrovp.data.places import prepare_command
+from pyrovp.data.registry import SOURCES
 
 __all__ = ["FORM", "SIDECAR", "again", "read_sidecar"]
 
@@ -61,6 +62,10 @@ def again(folder: Path, new: bool = False) -> str:
     if not (name and resolution.isdigit()):
         return "prepare it with python -m pyrovp.data prepare"
     command = prepare_command(
-        folder.parent.parent, name, int(resolution), *(() if new else ("--force",))
+        folder.parent.parent,
+        name,
+        int(resolution),
+        *(() if new else ("--force",)),
+        own=name not in SOURCES,
     )
     return f"prepare it{'' if new else ' again'}: {command}"

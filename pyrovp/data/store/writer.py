@@ -25,7 +25,7 @@ from pyrovp.data.store.part import FRAMES, JOURNAL, Part, array_file
 from pyrovp.data.store.sidecar import SIDECAR
 from pyrovp.files import atomic_write
 
-__all__ = ["beside", "finish", "ordered", "publish", "tidy", "unfinished"]
+__all__ = ["begun", "beside", "finish", "ordered", "publish", "tidy", "unfinished"]
 
 
 def beside(final: Path, kind: str) -> Path:
@@ -42,6 +42,14 @@ def unfinished(final: Path) -> int | None:
     """Originals that an unfinished preparation has behind it; None if there is none."""
     lines = Journal(beside(final, "part") / JOURNAL).lines
     return len(lines) - 1 if lines else None
+
+
+def begun(final: Path) -> bool:
+    """Whether there is an unfinished preparation to go on with.
+
+    One whose result has its name, with only `tidy` to come, is none.
+    """
+    return bool(unfinished(final)) and not (final / JOURNAL).exists()
 
 
 def ordered(part: Part, originals: Sequence[Original], folder: Path) -> Part:

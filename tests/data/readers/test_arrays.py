@@ -41,6 +41,9 @@ def noise(seed: int, *shape: int) -> NDArray[np.uint8]:
         ((1, 1, 16, 16), None, None),
         ((20, 3, 16, 16), None, None),
         ((20, 5, 3, 16, 16), None, None),
+        ((5, 6, 7, 4), None, None),
+        ((5, 6, 7, 2), None, None),
+        ((2, 5, 6, 7, 4), None, None),
         ((16, 16, 3), None, None),
         ((16, 16), None, None),
         ((0, 16, 16), None, None),
@@ -54,7 +57,7 @@ def test_dimensions(
     videos: int | None,
     each: tuple[int, ...] | None,
 ) -> None:
-    """Known answers, and what is refused: channels first, an image, nothing at all."""
+    """Known answers, and what is refused: channels first, transparency, an image, nothing."""
     values = noise(seed, *shape)
     path = tmp_path / "a.npy"
     path.write_bytes(npy(values))

@@ -1,5 +1,6 @@
 """Files below a folder, by names that do not depend on the machine."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_links_are_followed_and_circles_are_not(tmp_path: Path) -> None:
     (tmp_path / "data" / "train").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "deep" / "back").symlink_to(tmp_path / "data")
     assert list(files_below(tmp_path / "data", {".avi"})) == ["train/1.avi", "train/deep/2.avi"]
+
+
+def test_a_name_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    try:
+        touch(tmp_path, os.fsdecode(b"\xe9t\xe9.avi"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(DataError, match=r"holds \\udce9t\\udce9.avi, a name that is not UTF-8"):
+        files_below(tmp_path, {".avi"})
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(

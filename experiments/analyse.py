@@ -1,0 +1,74 @@
+"""Asks trained runs what their levels hold, and shows what was found.
+
+    python experiments/analyse.py runs/NAME/seed0 analysis=level_kl
+    python experiments/analyse.py runs/NAME/seed0 analysis=level_reset clips=32 length=48
+    python experiments/analyse.py runs -m analysis=level_kl,prior_entropy
+
+What was found lies in runs/NAME/seed0/analyses/. See --help.
+"""
+
+import sys
+from pathlib import Path
+from typing import cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pyrovp.process import tune_allocator
+from pyrovp.train.folder_command import FolderCommand, folder_command
+from pyrovp.train.hydra_job import stopping_at
+from pyrovp.train.inquiry import Inquiry, InquirySettings
+
+__all__ = ["main"]
+
+CONF = Path(__file__).resolve().parent / "conf"
+COMMAND = FolderCommand(
+    "analyse",
+    CONF,
+    example="analysis=level_kl",
+    settings={
+        "analysis.KEY=VALUE": "a setting of the analysis; --cfg job prints them",
+        "clips=16": "held-out clips",
+        "length=FRAMES": "of a clip; as the run was evaluated, unless given",
+        "context=FRAMES": "given where something is predicted; likewise",
+        "seed=0": "key of the noise",
+        "weights=last": "or best, on validation data",
+        "force=true": "asks again what was answered before",
+    },
+    groups=("analysis",),
+    needed=("analysis",),
+)
+
+ConfigStore.instance().store(name="inquiry_settings", node=InquirySettings)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="analyse")
+def job(config: DictConfig) -> None:
+    """One question to each run."""
+    name = HydraConfig.get().runtime.choices["analysis"]
+    with stopping_at(ValueError, OmegaConfBaseException):
+        settings = cast(InquirySettings, OmegaConf.to_object(config))
+    refused = False
+    for number, folder in enumerate(settings.runs):
+        if number:
+            print()
+        try:
+            with stopping_at(ValueError):
+                Inquiry(settings, name, folder).run()
+        except SystemExit:  # said why; the other runs are asked all the same
+            refused = True
+    if refused:
+        sys.exit(2)
+
+
+def main() -> None:
+    """The command."""
+    tune_allocator()  # this process is ours
+    folder_command(job, COMMAND)
+
+
+if __name__ == "__main__":
+    main()

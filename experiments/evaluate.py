@@ -1,0 +1,75 @@
+"""Evaluates trained runs under a protocol, beside baselines.
+
+    python experiments/evaluate.py runs/NAME/seed0
+    python experiments/evaluate.py runs/NAME/seed0 protocol=dlh
+    python experiments/evaluate.py runs protocol=own context=12 horizon=100 samples=10
+
+Figures and pictures lie in runs/NAME/seed0/evaluations/. The same command continues an evaluation
+that was broken off. See --help.
+"""
+
+import sys
+from pathlib import Path
+from typing import cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pyrovp.process import tune_allocator
+from pyrovp.train.evaluation_settings import EvaluationSettings
+from pyrovp.train.folder_command import FolderCommand, folder_command
+from pyrovp.train.hydra_job import stopping_at
+from pyrovp.train.run_evaluation import RunEvaluation
+
+__all__ = ["main"]
+
+CONF = Path(__file__).resolve().parent / "conf"
+COMMAND = FolderCommand(
+    "evaluate",
+    CONF,
+    example="protocol=own horizon=100 samples=10",
+    settings={
+        "protocol=NAME": "own (as the run was evaluated), cwvae, tald, dlh, dlh_36, svg, hvrnn",
+        "context=12 horizon=100": "frames given and predicted",
+        "samples=10": "futures of each sequence; the best by each metric is reported",
+        "sequences=64": "held-out clips",
+        "ssim=svg clip=true": "which SSIM; whether predictions are clipped to [0, 1]",
+        "metrics=[psnr,ssim]": "of psnr, ssim, sharpness, lpips, fvd, states",
+        "lpips_weights=FILE": "the trunk of LPIPS; fvd_weights=FILE: I3D",
+        "weights=best": "the best on validation data instead of the last",
+        "rows=64": "sequences times samples at a time",
+        "force=true": "evaluates again what was evaluated before",
+    },
+)
+
+ConfigStore.instance().store(name="evaluation_settings", node=EvaluationSettings)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
+def job(config: DictConfig) -> None:
+    """One evaluation of each run."""
+    with stopping_at(ValueError, OmegaConfBaseException):
+        settings = cast(EvaluationSettings, OmegaConf.to_object(config))
+    refused = False
+    for number, folder in enumerate(settings.runs):
+        if number:
+            print()
+        try:
+            with stopping_at(ValueError):
+                RunEvaluation(settings, folder).run()
+        except SystemExit:  # said why; the other runs are evaluated all the same
+            refused = True
+    if refused:
+        sys.exit(2)
+
+
+def main() -> None:
+    """The command."""
+    tune_allocator()  # this process is ours
+    folder_command(job, COMMAND)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Predicts how a video of your own goes on.
+
+    python experiments/predict.py runs/NAME/seed0 video=my.mp4
+    python experiments/predict.py runs/NAME/seed0 video=frames/ context=12 horizon=100 samples=5
+
+What was predicted lies in runs/NAME/seed0/predictions/. See --help.
+"""
+
+import sys
+from pathlib import Path
+from typing import cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pyrovp.process import tune_allocator
+from pyrovp.train.folder_command import FolderCommand, folder_command
+from pyrovp.train.hydra_job import stopping_at
+from pyrovp.train.prediction import Prediction, PredictionSettings
+
+__all__ = ["main"]
+
+CONF = Path(__file__).resolve().parent / "conf"
+COMMAND = FolderCommand(
+    "predict",
+    CONF,
+    example="video=my.mp4",
+    settings={
+        "video=FILE": ".mp4 .avi .mov .gif .webm .npy .npz, or a folder of images",
+        "context=FRAMES": "given; all of the video, unless given",
+        "horizon=FRAMES": "predicted; as the run was evaluated, unless given",
+        "samples=3": "futures",
+        "number=0": "which video of an array that holds several",
+        "crop=centre": "the middle of a frame, or whole, squeezed to a square",
+        "out=FOLDER": "of the files; one in the run's, unless given",
+        "seed=0": "key of the noise",
+        "weights=last": "or best, on validation data",
+    },
+    most=1,
+)
+
+ConfigStore.instance().store(name="prediction_settings", node=PredictionSettings)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="predict")
+def job(config: DictConfig) -> None:
+    """One prediction."""
+    with stopping_at(ValueError, OmegaConfBaseException):
+        settings = cast(PredictionSettings, OmegaConf.to_object(config))
+        for folder in settings.runs:
+            Prediction(settings, folder).run()
+
+
+def quoted(argument: str) -> str:
+    """An argument whose value is a path that is there, as a string of Hydra's grammar.
+
+    Example:
+        >>> quoted("context=12"), quoted("video=/")
+        ('context=12', "video='/'")
+    """
+    key, _, value = argument.partition("=")
+    if key not in ("video", "out") or not Path(value).expanduser().exists():
+        return argument
+    return f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'"
+
+
+def main() -> None:
+    """The command."""
+    tune_allocator()  # this process is ours
+    sys.argv[1:] = map(quoted, sys.argv[1:])
+    folder_command(job, COMMAND)
+
+
+if __name__ == "__main__":
+    main()

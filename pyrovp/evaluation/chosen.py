@@ -1,0 +1,118 @@
+"""From the names of metrics to what measures them, or why that is not possible here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyrovp.checks import nearest
+from pyrovp.data import KeyedVideos
+from pyrovp.evaluation.clips import ClipMeasure, FrechetDistance
+from pyrovp.evaluation.measures import LPIPS, PSNR, SSIM, FrameMeasure, Sharpness
+from pyrovp.evaluation.true_states import TrueStates
+from pyrovp.metrics import Absent, Protocol, make_fvd, make_lpips
+from pyrovp.metrics.i3d import FEWEST
+from pyrovp.metrics.perceptual import SMALLEST, Trunk
+from pyrovp.metrics.states import make_state_scores
+
+__all__ = ["FVD_CONTEXT", "Chosen", "Weights", "choose"]
+
+FVD_CONTEXT = frozenset({"hvrnn"})
+"""Papers whose FVD is of clips with their given frames."""
+
+_FRAMES = ("psnr", "ssim", "sharpness", "lpips")
+_CLIPS = ("fvd", "states")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Networks of metrics, and where their weights are.
+
+    Args:
+        net: The trunk of LPIPS.
+        lpips, i3d: Files of weights; None: see `pyrovp.metrics.make_lpips` and `make_fvd`.
+        fvd_context: Whether FVD is of clips with their given frames.
+    """
+
+    net: Trunk = "alex"
+    lpips: str | None = None
+    i3d: str | None = None
+    fvd_context: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is measured, and what is not.
+
+    Args:
+        frames: Of every frame; at least one.
+        clips: Of whole clips.
+        absent: Why a metric that was asked for cannot be measured.
+    """
+
+    frames: tuple[FrameMeasure, ...]
+    clips: tuple[ClipMeasure, ...]
+    absent: dict[str, Absent]
+
+    def identities(self) -> list[str]:
+        """What decides the scores beside the protocol."""
+        return [m.identity() for m in self.frames] + [m.identity() for m in self.clips]
+
+
+def choose(
+    names: Sequence[str], protocol: Protocol, dataset: KeyedVideos, weights: Weights
+) -> Chosen:
+    """The measures of these names.
+
+    Args:
+        names: Of "psnr", "ssim", "sharpness", "lpips", "fvd" and "states".
+        protocol: How predictions are made and scored.
+        dataset: The videos that are predicted.
+        weights: For metrics that need some.
+
+    Raises:
+        ValueError: If a name is unknown or none is left that is measured of single frames; and
+            for a file of weights that is there but another one.
+    """
+    known = (*_FRAMES, *_CLIPS)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no metric {name!r}; {nearest(name, known)}")
+    found: dict[str, FrameMeasure | ClipMeasure | Absent] = {}
+    for name in dict.fromkeys(names):
+        if name == "lpips":
+            found[name] = _lpips(dataset.resolution, weights)
+        elif name == "fvd":
+            found[name] = _fvd(protocol, weights)
+        elif name == "states":
+            found[name] = _states(dataset)
+        else:
+            found[name] = {"psnr": PSNR(), "ssim": SSIM(protocol), "sharpness": Sharpness()}[name]
+    absent = {name: one for name, one in found.items() if isinstance(one, Absent)}
+    frames = tuple(one for one in found.values() if isinstance(one, FrameMeasure))
+    if not frames:
+        reasons = "".join(f"; {name} is {one}" for name, one in absent.items())
+        raise ValueError(
+            f"metrics=[{','.join(names)}] leaves nothing to measure of single frames: give one "
+            f"of psnr, ssim and sharpness{reasons}"
+        )
+    clips = tuple(one for one in found.values() if isinstance(one, ClipMeasure))
+    return Chosen(frames, clips, absent)
+
+
+def _lpips(resolution: int, weights: Weights) -> LPIPS | Absent:
+    if resolution < SMALLEST:
+        return Absent(f"LPIPS needs frames of at least {SMALLEST} px, these have {resolution}")
+    network = make_lpips(weights.net, weights.lpips)
+    return network if isinstance(network, Absent) else LPIPS(network)
+
+
+def _fvd(protocol: Protocol, weights: Weights) -> FrechetDistance | Absent:
+    frames = protocol.horizon + (protocol.context if weights.fvd_context else 0)
+    if frames < FEWEST:
+        return Absent(f"I3D needs clips of at least {FEWEST} frames, these have {frames}")
+    fvd = make_fvd(weights.i3d)
+    return fvd if isinstance(fvd, Absent) else FrechetDistance(fvd, context=weights.fvd_context)
+
+
+def _states(dataset: KeyedVideos) -> TrueStates | Absent:
+    scores = make_state_scores(dataset)
+    return scores if isinstance(scores, Absent) else TrueStates(scores)

@@ -1,0 +1,198 @@
+"""Commands about runs: their folders first, then settings.
+
+    python experiments/evaluate.py runs/dlh-moving_digits-1f0c9a2b/seed0 protocol=dlh samples=10
+
+What is not KEY=VALUE and no flag is a folder. Before Hydra reads the arguments, folders are
+replaced by the runs that lie in them and handed to the job as its configuration's list `runs`. A
+script about runs is then
+
+    CONF = Path(__file__).resolve().parent / "conf"
+    COMMAND = FolderCommand("evaluate", CONF, example="protocol=dlh", settings={...})
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
+    def job(config: DictConfig) -> None:
+        for folder in config.runs: ...
+
+    folder_command(job, COMMAND)
+
+with `runs: []` in `conf/evaluate.yaml`.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyrovp.train.errors import RunError
+from pyrovp.train.hydra_job import (
+    ASKING,
+    check_choices,
+    choices,
+    is_override,
+    own_folders,
+    run_hydra,
+    stopping_at,
+)
+
+__all__ = ["FolderCommand", "folder_command", "found_runs", "parted"]
+
+# Flags of Hydra's whose value may be an argument of its own.
+_WITH_VALUE = re.compile(r"-c|--cfg|-p|--package|-c[pnd]|--config-(path|name|dir)|"
+                         r"--experimental-rerun")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FolderCommand:
+    """A command about runs.
+
+    Args:
+        name: Of its script, `experiments/NAME.py`, and of its configuration, `conf/NAME.yaml`.
+        conf: The folder of configurations.
+        example: Settings that make a sensible first command.
+        settings: What `--help` explains: "key=VALUE" -> what it means.
+        groups: Groups of the configuration that are chosen by name, such as "analysis".
+        needed: Those of them that have no default.
+        most: How many runs it takes; None: any number from 1 on.
+    """
+
+    name: str
+    conf: Path
+    example: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    most: int | None = None
+
+
+def folder_command(job: Callable[[], None], command: FolderCommand) -> None:
+    """Runs a Hydra job on this process's arguments, folders of runs among them.
+
+    Mistakes end the process with exit code 2 and a sentence.
+
+    Args:
+        job: What `hydra.main` returned; its configuration has a list `runs`.
+        command: What it is called and what it takes.
+    """
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
+        print(_help(command))
+        return
+    with stopping_at(RunError):
+        flags, given, settings = parted(arguments)
+        asking = any(flag in (*ASKING, "--cfg", "-c") for flag in flags)
+        plus = re.compile(rf"\+(?=(?:{'|'.join(('runs', *command.groups))})=)")
+        overrides = [plus.sub("", setting, count=1) for setting in settings]
+        named = any(setting.startswith("runs=") for setting in overrides)
+        if given or not (named or asking):
+            overrides.append(f"runs=[{','.join(map(_quoted, _runs(given, command)))}]")
+        if not asking:
+            _check_groups([*flags, *overrides], command)
+    sys.argv[1:] = [*flags, *overrides]
+    afterwards = "what is finished is kept: the same command goes on"
+    run_hydra(job, command.conf, command.name, command.groups, afterwards)
+
+
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """Arguments as (Hydra's flags with their values, folders, settings).
+
+    Example:
+        >>> parted(["runs/a", "seed=1", "--cfg", "job", "runs/b"])
+        (['--cfg', 'job'], ['runs/a', 'runs/b'], ['seed=1'])
+    """
+    flags: list[str] = []
+    folders: list[str] = []
+    settings: list[str] = []
+    before = ""
+    for argument in arguments:
+        if argument.startswith("-") or _WITH_VALUE.fullmatch(before):
+            flags.append(argument)
+        elif is_override(argument) and not Path(argument).is_dir():
+            settings.append(argument)
+        else:
+            folders.append(argument)
+        before = argument
+    return flags, folders, settings
+
+
+def found_runs(given: Sequence[str | Path]) -> list[Path]:
+    """The runs that folders stand for, without repetition.
+
+    A run's own folder stands for itself, that of a model (`runs/NAME`) for all of its seeds, and
+    one that holds such folders (`runs`) for all runs in it. Where a shell has written out `runs/*`,
+    the file that a sweep of Hydra's leaves there is passed over.
+
+    Raises:
+        RunError: If there is no such folder, or no run in it.
+    """
+    found: list[Path] = []
+    for path in map(Path, given):
+        if path.name == "multirun.yaml" and path.is_file():
+            continue
+        if not path.is_dir():
+            what = "is no folder" if path.exists() else "is not there"
+            raise RunError(
+                f"{path} {what}; give folders of runs, runs/NAME/seed0, and settings as KEY=VALUE"
+            )
+        for pattern in ("config.yaml", "seed*/config.yaml", "*/seed*/config.yaml"):
+            if inside := sorted(path.glob(pattern)):
+                found += [file.parent for file in inside]
+                break
+        else:
+            raise RunError(
+                f"{path} holds no run: there is no config.yaml in it; give runs/NAME/seed0"
+            )
+    return list(dict.fromkeys(found))
+
+
+def _runs(given: Sequence[str], command: FolderCommand) -> list[Path]:
+    """The runs of a command: at least one, at most as many as it takes."""
+    if not given:
+        raise RunError(
+            f"no run given; for example: python {sys.argv[0]} runs/NAME/seed0 {command.example}"
+        )
+    runs = found_runs(given)
+    if command.most is not None and len(runs) > command.most:
+        listed = ", ".join(map(str, runs))
+        raise RunError(
+            f"{command.name} takes {command.most} run{'s' * (command.most > 1)}, but "
+            f"{len(runs)} were given: {listed}"
+        )
+    return runs
+
+
+def _check_groups(arguments: Sequence[str], command: FolderCommand) -> None:
+    folders = own_folders(arguments, command.conf)
+    chosen = {argument.partition("=")[0] for argument in arguments}
+    for group in command.needed:
+        if group not in chosen:
+            raise RunError(
+                f"no {group} given; known: {', '.join(choices(group, folders))}\n"
+                f"for example: python {sys.argv[0]} runs/NAME/seed0 {command.example}"
+            )
+    check_choices(arguments, command.groups, folders)
+
+
+def _quoted(path: Path) -> str:
+    """A path as a string of Hydra's grammar, in which a comma or a space means something."""
+    return "'" + str(path).replace("'", "\\'") + "'"
+
+
+def _help(command: FolderCommand) -> str:
+    rows = {"RUN": "runs/NAME/seed0; a folder that holds several runs stands for all of them"}
+    rows |= {
+        f"{group}=NAME": ", ".join(choices(group, [command.conf])) for group in command.groups
+    }
+    rows |= command.settings
+    rows |= {
+        "--cfg job": "prints every key and its value, without running",
+        "--config-dir=FOLDER": "adds your own configurations",
+        "--hydra-help": "what else Hydra offers",
+    }
+    width = max(map(len, rows)) + 2
+    more = "" if command.most == 1 else " [RUN ...]"
+    needed = "".join(f" {group}=NAME" for group in command.needed)
+    usage = f"usage: python experiments/{command.name}.py RUN{more}{needed} [KEY=VALUE ...]"
+    example = f"python experiments/{command.name}.py runs/NAME/seed0 {command.example}"
+    listed = [f"{key:{width}}{text}" for key, text in rows.items()]
+    return "\n".join([usage, f"for example: {example}", "", *listed])

@@ -1,0 +1,178 @@
+"""Hydra's jobs with errors in a sentence: what every command line of ours is made of.
+
+A user's mistake ends the program with exit code 2 and a message that says what to do, without a
+stack trace; `HYDRA_FULL_ERROR=1` in the environment brings the trace back.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pyrovp.checks import nearest
+from pyrovp.train.errors import RunError
+
+__all__ = [
+    "ASKING",
+    "check_choices",
+    "choices",
+    "is_override",
+    "own_folders",
+    "run_hydra",
+    "stopping_at",
+]
+
+# Read once: below, the variable is set for Hydra's sake.
+_TRACES = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+ASKING = (
+    "--help",
+    "-h",
+    "--hydra-help",
+    "--version",
+    "--info",
+    "-i",
+    "-sc",
+    "--shell-completion",
+)
+"""Flags of commands that only ask."""
+
+
+@contextmanager
+def stopping_at(*refusals: type[Exception]) -> Iterator[None]:
+    """Ends the program with exit code 2 and a message if one of these is raised inside."""
+    try:
+        yield
+    except refusals as error:
+        if _TRACES:
+            raise
+        _stop(str(error))  # a SystemExit: before an exception Hydra prints the whole command
+
+
+def is_override(argument: str) -> bool:
+    """Whether an argument sets a key of the configuration.
+
+    Example:
+        >>> [is_override(text) for text in ("train.steps=5", "~size", "-m", "runs/a")]
+        [True, True, False, False]
+    """
+    return re.match(r"~|[+\w][+\w./@]*=", argument) is not None
+
+
+def choices(group: str, folders: Sequence[Path]) -> list[str]:
+    """The names that a group offers: the files in its folder.
+
+    Args:
+        group: Name of the group.
+        folders: Folders of configurations, the project's and the user's own.
+    """
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+
+
+def own_folders(arguments: Sequence[str], conf: Path) -> list[Path]:
+    """The project's folder of configurations and the one that --config-dir names."""
+    text = " ".join(arguments)
+    own = re.search(r"(?:--config-dir|-cd)[= ](\S+)", text)
+    return [conf, Path(own[1])] if own else [conf]
+
+
+def check_choices(
+    arguments: Sequence[str], groups: Sequence[str], folders: Sequence[Path]
+) -> None:
+    """Refuses unknown names.
+
+    Args:
+        arguments: Of the command.
+        groups: Groups that are chosen by name.
+        folders: See `choices`.
+
+    Raises:
+        RunError: With the nearest name.
+    """
+    chosen = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    for group in groups:
+        known = choices(group, folders)
+        value = chosen.get(group, "")
+        # choice(a, b), glob(*) and the like are Hydra's to read.
+        names = value.split(",") if re.fullmatch(r"[\w,.-]+", value) else []
+        for name in names:
+            if name not in known:
+                raise RunError(f"there is no {group} {name!r}; {nearest(name, known)}")
+
+
+def run_hydra(
+    job: Callable[[], None], conf: Path, config: str, groups: Sequence[str], afterwards: str
+) -> None:
+    """Runs a Hydra job on this process's arguments; Hydra's complaints become sentences.
+
+    Args:
+        job: What `hydra.main` returned.
+        conf: The folder of the job's configuration.
+        config: Its name, without a suffix.
+        groups: Groups that are chosen by name.
+        afterwards: What the same command does after an interruption.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, and does not print the trace
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        if _TRACES:
+            raise
+        _stop(_explain(error, sys.argv[1:], conf, config, groups))
+    except KeyboardInterrupt:
+        print(f"interrupted; {afterwards}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _stop(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _explain(
+    error: Exception, arguments: Sequence[str], conf: Path, config: str, groups: Sequence[str]
+) -> str:
+    """A Hydra error in a sentence, with the nearest key where one was misspelt."""
+    text = f"{error}\n{error.__cause__ or ''}"
+    where = re.search(r"Could not override '([^']+)'|full_key: (\S+)", text)
+    key = str(where[1] or where[2]) if where else ""
+    wrong = re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text)
+    if wrong and key:
+        value, needed = map(str, wrong.groups())
+        return f"{key}={value}: a value of type {needed} is needed"
+    if key and "not in" in text:
+        known = _known_keys(arguments, conf, config, groups)
+        section = key.rpartition(".")[0]
+        inside = [k for k in known if k.rpartition(".")[0] == section]
+        if section in known and not inside:
+            return f"there is no setting {key}: {section} is one value here; give all of it"
+        if not inside:  # only the guess: all keys would fill the screen
+            guess = nearest(key, known).partition("known:")[0]
+            return f"there is no setting {key}; {guess}--cfg job prints them all"
+        return f"there is no setting {key}; {nearest(key, inside)}"
+    return str(error).strip()
+
+
+def _known_keys(
+    arguments: Sequence[str], conf: Path, config: str, groups: Sequence[str]
+) -> list[str]:
+    """Dotted keys of the configuration that the chosen groups make."""
+    overrides = [a for a in arguments if a.split("=")[0] in groups and "," not in a]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        return list(_flatten(compose(config, overrides), ""))
+
+
+def _flatten(node: DictConfig, prefix: str) -> Iterator[str]:
+    for name in map(str, node):
+        yield prefix + name
+        if not OmegaConf.is_missing(node, name) and isinstance(node[name], DictConfig):
+            yield from _flatten(node[name], f"{prefix}{name}.")

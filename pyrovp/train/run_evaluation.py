@@ -1,0 +1,322 @@
+"""An evaluation of a run that is there: load it, predict, score, draw, and say what was found.
+
+    runs/NAME/seed0 + settings -> protocol, measures, clips -> evaluations/PROTOCOL-HASH/
+
+        metrics.json      written last: figures, what they belong to, words
+        per_frame.csv     the score of every row at every predicted frame
+        curves.png        the same, drawn
+        best_worst.png    samples.gif
+        shards/           scores of every sample, from which a killed evaluation goes on
+
+HASH is the protocol's: figures are compared only under the same one. What is there is not made
+again while protocol, metrics, weights, clips and noise are the same.
+"""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from textwrap import fill
+from typing import Any, Literal, cast
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from tqdm import tqdm
+
+from pyrovp import __version__
+from pyrovp.analysis.record import finite
+from pyrovp.data import DataError, KeyedVideos
+from pyrovp.describe import count_parameters, unseen_levels
+from pyrovp.draw.curves import curves_png
+from pyrovp.draw.strips import strip_gif, strip_png
+from pyrovp.environment import environment
+from pyrovp.evaluation import Results, Shards, evaluate, key_of, weights_hash
+from pyrovp.evaluation.chosen import FVD_CONTEXT, Weights, choose
+from pyrovp.evaluation.futures import ROWS
+from pyrovp.evaluation.protocols import metrics_of, resolved_protocol
+from pyrovp.evaluation.shown import samples_strip
+from pyrovp.files import atomic_write
+from pyrovp.metrics import Protocol, render, ssim_preset
+from pyrovp.train.build import device_name
+from pyrovp.train.errors import RunError
+from pyrovp.train.evaluation_settings import EvaluationSettings
+from pyrovp.train.trained import load
+
+__all__ = ["RunEvaluation"]
+
+_RECORD = "metrics.json"
+_FILES = (_RECORD, "per_frame.csv", "curves.png", "best_worst.png", "samples.gif")
+
+
+class RunEvaluation:
+    """An evaluation of a run that is ready to be made.
+
+    Args:
+        settings: How.
+        folder: Of the run.
+
+    Raises:
+        ValueError: If there is no such run, protocol or metric, or they do not fit; says which
+            and what to do.
+    """
+
+    def __init__(self, settings: EvaluationSettings, folder: str | Path) -> None:
+        self.settings = settings
+        stored = load(folder, device=settings.device)
+        own = stored.settings.evaluate
+        self.weights = settings.weights or own.checkpoint
+        if self.weights == "best":
+            stored = load(folder, weights="best", device=settings.device)
+        self.trained = stored
+        self.seed = stored.settings.seed if settings.seed is None else settings.seed
+        given = settings.batch_statistics
+        self.batch_norms = own.batch_statistics if given is None else given
+        self.protocol = resolved_protocol(
+            settings.protocol,
+            stored.data,
+            Protocol(
+                "own", own.context, own.horizon, own.samples, ssim_preset(own.ssim), own.clip
+            ),
+            context=settings.context,
+            horizon=settings.horizon,
+            samples=settings.samples,
+            ssim=settings.ssim,
+            clip=settings.clip,
+        )
+        self.wanted = settings.sequences or own.sequences
+        self.testing = self._clips(self.wanted)
+        self.training = stored.videos("train")
+        context = settings.fvd_context
+        self.chosen = choose(
+            settings.metrics or metrics_of(settings.protocol),
+            self.protocol,
+            self.testing,
+            Weights(
+                net=cast(Literal["alex", "vgg", "squeeze"], settings.lpips_net),
+                lpips=settings.lpips_weights,
+                i3d=settings.fvd_weights,
+                fvd_context=settings.protocol in FVD_CONTEXT if context is None else context,
+            ),
+        )
+        self._check_model()
+        suffix = "-best" if self.weights == "best" else ""
+        name = f"{settings.protocol}-{self.protocol.hash}{suffix}"
+        self.path = stored.path / "evaluations" / name
+
+    def introduction(self) -> str:
+        """What is about to be done, for the first lines."""
+        run, protocol = self.trained, self.protocol
+        sequences, samples = len(self.testing), protocol.samples
+        lines = [
+            f"{run.name} on {run.data}, trained for {run.step} steps ({self.weights} weights)",
+            f"protocol {protocol.name} ({protocol.hash}): context {protocol.context}, horizon "
+            f"{protocol.horizon}, {samples} sample{'s' * (samples > 1)} of {sequences} "
+            f"sequence{'s' * (sequences > 1)}; on {device_name(run.device)}",
+        ]
+        if sequences < self.wanted:
+            lines.append(f"note: the test set has {sequences} clips, {self.wanted} were asked for")
+        if unseen := unseen_levels(run.model, protocol.context):
+            lines.append(f"note: {unseen}")
+        return "\n".join(
+            [*lines, *(f"note: {name} {why}" for name, why in self.chosen.absent.items())]
+        )
+
+    def run(self, say: Callable[[str], None] = print) -> dict[str, Any]:
+        """Evaluates, as far as that is not yet done, and says what was found.
+
+        Args:
+            say: Told what happens, in lines.
+
+        Returns:
+            The content of `metrics.json`.
+
+        Raises:
+            RunError: If the folder cannot be written, or the rows are too many for the device.
+        """
+        run, asked = self.trained, self._asked()
+        found = None if self.settings.force else self._finished(asked)
+        if found is None:
+            say(self.introduction())
+            found = self._made(asked)
+        else:
+            say(
+                f"{run.name} on {run.data} was evaluated before, with this protocol and these "
+                "weights; force=true does it again"
+            )
+        say("\n".join(["", render(found), *found["sentences"], "", f"files in {self.path}:"]))
+        say(fill(", ".join(_FILES), 96, initial_indent="  ", subsequent_indent="  "))
+        return found
+
+    def _clips(self, size: int) -> KeyedVideos:
+        """The test clips: so many, or all where there are fewer."""
+        context, horizon = self.protocol.context, self.protocol.horizon
+        try:
+            return self.trained.videos("test", length=context + horizon, size=size)
+        except DataError as error:
+            raise ValueError(
+                f"{error} (context={context} and horizon={horizon} make the test clips)"
+            ) from error
+
+    def _check_model(self) -> None:
+        run, settings = self.trained, self.settings
+        try:
+            run.model.hierarchy.takes(self.protocol.context)
+        except ValueError as error:
+            raise ValueError(f"context={self.protocol.context}: {error}") from error
+        norms = any(isinstance(part, _BatchNorm) for part in (*run.model.modules(),
+                                                              *run.guide.modules()))  # fmt: skip
+        if norms and self.batch_norms and len(self.testing) % settings.batch == 1:
+            raise ValueError(
+                f"{len(self.testing)} test clips leave a batch of one sequence (of "
+                f"{settings.batch} at a time), which has no batch statistics; use "
+                "batch_statistics=false, or another number (sequences=...)"
+            )
+
+    def _asked(self) -> dict[str, Any]:
+        """What decides the figures; all but the number of sequences decides each of them."""
+        run, settings = self.trained, self.settings
+        device = run.device.type
+        decides = {
+            "protocol": self.protocol.hash,
+            "metrics": self.chosen.identities(),
+            "weights": weights_hash(run.model, run.guide),
+            "step": run.step,
+            # The clips themselves, however many of them are used.
+            "test": self._clips(1).fingerprint(),
+            "training": self.training.fingerprint(),
+            "training_clips": settings.training_clips,
+            "seed": self.seed,
+            "batch": settings.batch,
+            "rows": settings.rows or ROWS.get(device, ROWS["cpu"]),
+            "batch_statistics": self.batch_norms,
+            "device": device,
+            "pyrovp": __version__,
+        }
+        return {
+            "key": key_of(decides),
+            **decides,
+            "sequences": len(self.testing),
+            "pictures": settings.pictures,
+            "absent": sorted(self.chosen.absent),
+        }
+
+    def _finished(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The figures that are there, if they are these and whole."""
+        try:
+            found = json.loads((self.path / _RECORD).read_text())
+        except (OSError, ValueError):
+            return None
+        same = isinstance(found, dict) and found.get("asked") == json.loads(json.dumps(asked))
+        return found if same else None
+
+    def _made(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Evaluates and writes everything, the record last."""
+        shards = Shards(self.path / "shards", str(asked["key"]))
+        try:
+            (self.path / _RECORD).unlink(missing_ok=True)
+            if self.settings.force:
+                shutil.rmtree(shards.folder, ignore_errors=True)
+            results = self._evaluate(shards)
+            found = self._record(asked, results)
+            self._draw(results)
+            self._write("per_frame.csv", _csv(results.table))
+            self._write(_RECORD, json.dumps(found, indent=2, allow_nan=False) + "\n")
+            shards.drop_others()
+        except OSError as error:
+            raise RunError(f"cannot write to {self.path} ({error.strerror})") from None
+        return found
+
+    def _evaluate(self, shards: Shards) -> Results:
+        run, settings = self.trained, self.settings
+        compared = [measure.name for measure in self.chosen.frames if measure.better != "one"]
+        futures = len(self.testing) * self.protocol.samples
+        try:
+            # On a terminal only: a log would get a line for every step of the bar.
+            with tqdm(total=futures, unit=" futures", disable=None, leave=False) as bar:
+                results = evaluate(
+                    run.model,
+                    run.guide,
+                    self.testing,
+                    self.training,
+                    self.protocol,
+                    measures=self.chosen.frames,
+                    clip_measures=self.chosen.clips,
+                    batch=settings.batch,
+                    rows=settings.rows,
+                    training_clips=settings.training_clips,
+                    films=max(1, settings.pictures),
+                    show=compared[0] if compared else None,
+                    seed=self.seed,
+                    batch_norms=self.batch_norms,
+                    shards=shards,
+                    done=bar.update,
+                )
+        except torch.OutOfMemoryError:
+            raise RunError(
+                f"the futures do not fit into the memory of {run.device}; use fewer at a time "
+                f"(rows={settings.batch}, or a smaller batch), or device=cpu"
+            ) from None
+        return replace(results, absent={**self.chosen.absent, **results.absent})
+
+    def _record(self, asked: Mapping[str, Any], results: Results) -> dict[str, Any]:
+        """What `metrics.json` holds: as a run's own, and what was asked."""
+        run = self.trained
+        facts = {
+            "model": run.name,
+            "data": run.data,
+            "source": self.testing.source,
+            "training_set": self.training.fingerprint(),
+            "test_set": self.testing.fingerprint(),
+            "splits": {
+                "train": self.training.split_hash(),
+                "validation": None,
+                "test": self.testing.split_hash(),
+            },
+            "seed": run.settings.seed,
+            "step": run.step,
+            "weights": self.weights,
+            "parameters": count_parameters(run.model, run.guide),
+            "asked": dict(asked),
+            "environment": environment(run.device),
+            "sentences": [*results.sentences(), *results.outlook(), *_missing(results)],
+        }
+        return cast(dict[str, Any], finite(facts | results.summary()))
+
+    def _draw(self, results: Results) -> None:
+        labels = results.table["labels"]
+        measured = [m.name for m in self.chosen.frames if m.better != "one"] or list(labels)
+        curves_png(self.path / "curves.png", results.table, measured)
+        run, shown = self.trained, results.extremes
+        title = f"{run.name} on {run.data}, {run.step} steps"
+        if shown is not None:
+            label = labels[shown.measure]
+            title += f": best and worst of {self.protocol.samples} samples by {label}"
+        strip = samples_strip(results.films, shown, title, max(1, self.settings.pictures))
+        strip_png(self.path / "best_worst.png", strip)
+        strip_gif(self.path / "samples.gif", strip)
+
+    def _write(self, name: str, text: str) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path / name) as temporary:
+            temporary.write_text(text)
+
+
+def _missing(results: Results) -> list[str]:
+    """Which metrics were not measured; the reasons are long, and in the record."""
+    names = ", ".join(results.absent)
+    return [f"not measured: {names} ({_RECORD} says why)"] if names else []
+
+
+def _csv(table: Mapping[str, Any]) -> str:
+    """Scores of every row and metric at every predicted frame, counted from 1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "metric", "frame", "mean", "standard_error"])
+    for name, row in table["rows"].items():
+        for metric, scores in row.items():
+            pairs = zip(scores["per_frame"], scores["per_frame_standard_error"], strict=True)
+            writer.writerows([name, metric, t, *pair] for t, pair in enumerate(pairs, 1))
+    return text.getvalue()
