@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.compare.inside import inside
 from pyrovp.compare.settings import flat
@@ -56,7 +55,8 @@ class Figures:
         clips: Fingerprint of the very clips.
         sequences, first: How many clips; frames of the near future.
         labels: Of the metrics, with their definitions.
-        rows: "model", "average_sample" where there are several samples, and the baselines.
+        rows: "model", "average_sample" where there are several samples, and the baselines; of
+            true states also "true_frames", what a perfect prediction scores.
         inside: What the model did, in words -> figure.
         parameters: How many.
         settings: What the run was built from, by dotted key.
@@ -99,7 +99,7 @@ def read_run(folder: Path) -> tuple[list[Figures], list[LeftOut]]:
     try:
         config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)
         settings = flat(config)
-    except (OSError, OmegaConfBaseException, ValueError, AttributeError) as error:
+    except Exception as error:  # a damaged file: of OmegaConf's or of its YAML reader's making
         return [], [LeftOut(str(folder), f"its config.yaml cannot be read: {_line(error)}")]
     files = [folder / "metrics.json", *sorted(folder.glob("evaluations/*/metrics.json"))]
     files = [file for file in files if file.is_file()]
@@ -128,8 +128,13 @@ def _figures(
         for name, row in content["rows"].items()
     }
     labels = dict(content["labels"])
-    if fvd := (content.get("clips") or {}).get("fvd"):
+    whole = content.get("clips") or {}
+    if fvd := whole.get("fvd"):
         labels["fvd"], rows["model"]["fvd"] = _fvd(fvd)
+    for name, found in whole.get("states", {}).get("scores", {}).items():
+        labels[f"states/{name}"] = found["label"]
+        for row, score in found["rows"].items():
+            rows.setdefault(row, {})[f"states/{name}"] = _score(score)
     return Figures(
         run=folder,
         own=own,
@@ -156,7 +161,7 @@ def _score(content: Mapping[str, Any]) -> Score:
     return Score(
         _number(content["mean"]),
         _number(content["standard_error"]),
-        _number(content["first_mean"]),
+        _number(content.get("first_mean")),
         tuple(_number(value) for value in content["per_frame"]),
     )
 

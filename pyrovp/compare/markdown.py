@@ -119,7 +119,7 @@ def _scores(table: Table, same: Sequence[Beside]) -> str:
         cells = [f"*{one.name}*", "", ""]
         for column in table.columns:
             printed = one.row.values.get(column.metric)
-            cells.append(f"*{printed.text}*" if printed else "–")
+            cells.append(f"*{_literal(printed.text)}*" if printed else "–")
             if near and _has_near(table, column):
                 cells.append("–")
         rows.append(cells)
@@ -163,13 +163,11 @@ def _told(row: Row, deviation: float) -> float:
 def _notes(same: Sequence[Beside]) -> list[str]:
     """What is to be known of the published rows beside our own."""
     lines = []
-    for table in dict.fromkeys(one.table for one in same):
-        unknown = next(one.unknown for one in same if one.table is table)
-        silent = f" The paper does not say: {', '.join(unknown)}." if unknown else ""
-        notes = " ".join(table.notes) + silent
-        lines.append(
-            f"- {table.paper.name}, {table.where}: on the authors' own test clips. {notes}"
-        )
+    first = {(one.table.paper.name, one.table.where): one for one in reversed(same)}
+    for (paper, where), one in reversed(first.items()):
+        silent = f" The paper does not say: {', '.join(one.unknown)}." if one.unknown else ""
+        notes = " ".join(one.table.notes) + silent
+        lines.append(f"- {paper}, {where}: on the authors' own test clips. {notes}")
     return ["\n".join(lines)] if lines else []
 
 
@@ -192,12 +190,12 @@ def _published_apart(section: Section, others: Sequence[Beside]) -> str:
     rows = []
     for one in others:
         figures = [one.row.values.get(metric) for metric in metrics]
-        texts = [figure.text if figure else "–" for figure in figures]
+        texts = [_literal(figure.text) if figure else "–" for figure in figures]
         rows.append([f"*{one.name}*", *texts, one.reason])
     return "\n\n".join([
         "### Apart: published under other protocols",
         f"Not compared with the first table of {section.title}, and on the authors' own clips.",
-        _grid(["", *labels, "what differs"], rows),
+        _grid(["", *labels, "what differs"], rows, words=(0, len(labels) + 1)),
     ])  # fmt: skip
 
 
@@ -205,17 +203,29 @@ def _key(one: Beside) -> tuple[str, str, str]:
     return one.table.paper.name, one.table.where, one.row.name
 
 
-def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns are as wide as their widest cell."""
-    lines = [list(header), *map(list, rows)]
+def _literal(text: str) -> str:
+    """A figure with stars that are not Markdown's."""
+    return text.replace("*", "\\*")
+
+
+def _grid(
+    header: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)
+) -> str:
+    """A Markdown table whose columns are as wide as their widest cell.
+
+    Args:
+        header: What stands above the columns.
+        rows: Their cells.
+        words: Numbers of the columns that begin at the left; the others end at the right.
+    """
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (header, *rows)]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(header))]
     texts = []
     for line in lines:
-        cells = [cell.replace("|", "\\|") for cell in line]
-        first, *others = [
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        cells = [
+            cell.ljust(width) if i in words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        texts.append(f"| {' | '.join([first, *others])} |")
-    rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
-    return "\n".join([texts[0], f"| {' | '.join(rule)} |", *texts[1:]])
+        texts.append(f"| {' | '.join(cells)} |")
+    rules = ["-" * w if i in words else f"{'-' * (w - 1)}:" for i, w in enumerate(widths)]
+    return "\n".join([texts[0], f"| {' | '.join(rules)} |", *texts[1:]])

@@ -24,6 +24,7 @@ from pyrovp.draw.figures import LEVELS, new_figure, save, tidy, whole_numbers
 
 __all__ = ["ranks_png", "scores_figure", "scores_png"]
 
+_MOST = 6  # so many metrics fit into a picture
 _STYLES = ("-", "--", "-.")  # of the first six models, the next six, ...
 _COLOURS = LEVELS[:6]
 _GREYS = (("#555555", "--"), ("#555555", ":"), ("#bbbbbb", "-"), ("#888888", "-."))
@@ -37,14 +38,14 @@ def scores_png(
 
 
 def scores_figure(title: str, table: Table, same: Sequence[Beside]) -> Figure:
-    """Draws one panel a metric in each line.
+    """Draws one panel a metric in each line, the first six metrics.
 
     Args:
         title: Of the data set.
         table: What is drawn.
         same: Published figures of its protocol.
     """
-    columns = table.columns
+    columns = table.columns[:_MOST]
     rows = table.of("model", "average sample")
     below = 1.2 + 0.3 * (len(rows) + len(same))
     figure = new_figure(max(7.0, 4.6 * len(columns)), 4.6 + below)

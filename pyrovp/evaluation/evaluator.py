@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pyrovp.evaluation.batch import Batch, Part, film, score_batch
-from pyrovp.evaluation.clips import ClipMeasure, Conclusion
+from pyrovp.evaluation.clips import ClipMeasure
 from pyrovp.evaluation.futures import ROWS, Futures
+from pyrovp.evaluation.joining import Scored, joined
 from pyrovp.evaluation.measures import FrameMeasure, standard_measures
-from pyrovp.evaluation.results import Extremes, Films, Results
-from pyrovp.evaluation.selection import best_samples, extremes, joined_extremes
+from pyrovp.evaluation.results import Extremes, Results
+from pyrovp.evaluation.selection import best_samples, extremes
 from pyrovp.evaluation.shards import Shards
-from pyrovp.metrics import Absent, Protocol, metrics_table
-from pyrovp.metrics.horizon import effective_horizon
+from pyrovp.metrics import Protocol
 from pyrovp.nets.batch_norm import batch_statistics
 from pyrovp.programs import LatentDynamics
 from pyrovp.state_space import StateSpace
@@ -105,7 +105,7 @@ def evaluate(
         done=done,
     )
     modes = model.training, guide.training
-    parts: list[_Scored] = []
+    parts: list[Scored] = []
     try:
         model.eval()
         guide.eval()
@@ -116,16 +116,9 @@ def evaluate(
     finally:
         model.train(modes[0])
         guide.train(modes[1])
-    return work.join(parts)
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """Of one batch: scores [B, horizon] by row and measure, and all else that it left."""
-
-    scores: dict[str, dict[str, Tensor]]
-    part: Part
-    extremes: Extremes | None
+    levels = enumerate(model.hierarchy.levels, 1)
+    gated = tuple(n for n, level in levels if level.gate is not None)
+    return joined(parts, protocol, work.measures, work.clip_measures, gated)
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,7 @@ class _Work:
     shards: Shards | None
     done: Callable[[int], object]
 
-    def batch(self, dataset: Dataset[Any], sequences: range) -> _Scored:
+    def batch(self, dataset: Dataset[Any], sequences: range) -> Scored:
         """A batch: from its shard where there is one, but for what is drawn of it."""
         kept = min(len(sequences), max(0, self.films - sequences.start))
         part = self.shards.load(sequences.start, len(sequences)) if self.shards else None
@@ -182,75 +175,14 @@ class _Work:
         )  # fmt: skip
         return Batch(video, states, self.known, sequences.start), futures
 
-    def _reduced(self, part: Part, shown: Extremes | None) -> _Scored:
+    def _reduced(self, part: Part, shown: Extremes | None) -> Scored:
         """One score for each sequence and frame: of several samples the best, and their mean."""
         samples = part.scores["model"]
         rows = {"model": {m.name: best_samples(samples[m.name], m).scores for m in self.measures}}
         if self.protocol.samples > 1:
             rows["average_sample"] = {name: scores.mean(0) for name, scores in samples.items()}
         rows |= {name: scores for name, scores in part.scores.items() if name != "model"}
-        return _Scored(rows, replace(part, scores={}), shown)
-
-    def join(self, batches: Sequence[_Scored]) -> Results:
-        """All batches as one."""
-        parts = [batch.part for batch in batches]
-        shown = [batch.extremes for batch in batches if batch.extremes is not None]
-        scores = {
-            row: {m: torch.cat([batch.scores[row][m] for batch in batches]) for m in metrics}
-            for row, metrics in batches[0].scores.items()
-        }
-        clips, absent = self._conclusions(parts)
-        judged = scores.get("average_sample", scores["model"])
-        return Results(
-            table=metrics_table(
-                self.protocol, scores, {m.name: m.label(self.protocol) for m in self.measures}
-            ),
-            reconstruction={
-                name: torch.cat([part.reconstruction[name] for part in parts]).mean().item()
-                for name in parts[0].reconstruction
-            },
-            kl={level: torch.cat([part.kl[level] for part in parts]) for level in parts[0].kl},
-            gates=torch.cat([part.gates for part in parts]),
-            gated=_gated(self.model),
-            films=self._films(parts),
-            given=parts[0].given,
-            horizons={
-                m.name: effective_horizon(
-                    judged[m.name],
-                    scores["random_sequence"][m.name],
-                    lower_is_better=m.better == "lower",
-                )
-                for m in self.measures
-                if m.better != "one"
-            },
-            clips=clips,
-            absent=absent,
-            extremes=joined_extremes(shown) if shown else None,
-        )
-
-    def _conclusions(
-        self, parts: Sequence[Part]
-    ) -> tuple[dict[str, Conclusion], dict[str, Absent]]:
-        """Figures of whole clips, and why there is none."""
-        found: dict[str, Conclusion] = {}
-        absent: dict[str, Absent] = {}
-        for measure in self.clip_measures:
-            kept = [part.kept[measure.name] for part in parts]
-            result = measure.conclude({k: torch.cat([one[k] for one in kept]) for k in kept[0]})
-            if isinstance(result, Absent):
-                absent[measure.name] = result
-            else:
-                found[measure.name] = result
-        return found, absent
-
-    def _films(self, parts: Sequence[Part]) -> Films:
-        """The films of all batches that have some."""
-        kept = [part.films for part in parts if part.films is not None]
-        names = ("context", "truth", "reconstruction", "prediction")
-        if kept:
-            return Films(*(torch.cat([getattr(film, name) for film in kept]) for name in names))
-        none = torch.empty(0, 0, *self.known.shape[2:], dtype=self.known.dtype)
-        return Films(none, none, none, none)
+        return Scored(rows, replace(part, scores={}), shown)
 
 
 def _clips(dataset: Dataset[Any], indices: range) -> tuple[Tensor, dict[str, Tensor]]:
@@ -260,11 +192,6 @@ def _clips(dataset: Dataset[Any], indices: range) -> tuple[Tensor, dict[str, Ten
     return torch.stack([item["video"] for item in items]), {
         name: torch.stack([item["states"][name] for item in items]) for name in states
     }
-
-
-def _gated(model: LatentDynamics[StateSpace]) -> tuple[int, ...]:
-    levels = enumerate(model.hierarchy.levels, 1)
-    return tuple(n for n, level in levels if level.gate is not None)
 
 
 def _check_length(video: Tensor, protocol: Protocol) -> None:

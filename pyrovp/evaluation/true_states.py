@@ -17,8 +17,9 @@ _ROWS = ("model", "true_frames", "copy_last")
 class TrueStates(ClipMeasure):
     """Whether what is predicted stays itself, and where it should be; of the first sample.
 
-    Beside the model stand the true frames, which no prediction can surpass, and the last given
-    frame. A score that is undefined at a frame is no part of a mean; see `pyrovp.metrics.states`.
+    Beside the model stand the true frames, which is what a perfect prediction scores, and the last
+    given frame. A score that is undefined at a frame is no part of a mean; see
+    `pyrovp.metrics.states`.
 
     Args:
         scores: What a data set's states are compared with.

@@ -119,8 +119,8 @@ def found_runs(given: Sequence[str | Path]) -> list[Path]:
     """The runs that folders stand for, without repetition.
 
     A run's own folder stands for itself, that of a model (`runs/NAME`) for all of its seeds, and
-    one that holds such folders (`runs`) for all runs in it. Where a shell has written out `runs/*`,
-    the file that a sweep of Hydra's leaves there is passed over.
+    one that holds such folders (`runs`) for all runs in it. Where a shell has written out
+    `runs/*`, the file that a sweep of Hydra's leaves there is passed over.
 
     Raises:
         RunError: If there is no such folder, or no run in it.

@@ -12,8 +12,6 @@ HASH is the protocol's: figures are compared only under the same one. What is th
 again while protocol, metrics, weights, clips and noise are the same.
 """
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -30,25 +28,22 @@ from pyrovp import __version__
 from pyrovp.analysis.record import finite
 from pyrovp.data import DataError, KeyedVideos
 from pyrovp.describe import count_parameters, unseen_levels
-from pyrovp.draw.curves import curves_png
-from pyrovp.draw.strips import strip_gif, strip_png
 from pyrovp.environment import environment
 from pyrovp.evaluation import Results, Shards, evaluate, key_of, weights_hash
 from pyrovp.evaluation.chosen import FVD_CONTEXT, Weights, choose
 from pyrovp.evaluation.futures import ROWS
 from pyrovp.evaluation.protocols import metrics_of, resolved_protocol
-from pyrovp.evaluation.shown import samples_strip
 from pyrovp.files import atomic_write
 from pyrovp.metrics import Protocol, render, ssim_preset
 from pyrovp.train.build import device_name
 from pyrovp.train.errors import RunError
+from pyrovp.train.evaluation_files import FILES, write_files
 from pyrovp.train.evaluation_settings import EvaluationSettings
 from pyrovp.train.trained import load
 
 __all__ = ["RunEvaluation"]
 
 _RECORD = "metrics.json"
-_FILES = (_RECORD, "per_frame.csv", "curves.png", "best_worst.png", "samples.gif")
 
 
 class RunEvaluation:
@@ -147,7 +142,7 @@ class RunEvaluation:
                 "weights; force=true does it again"
             )
         say("\n".join(["", render(found), *found["sentences"], "", f"files in {self.path}:"]))
-        say(fill(", ".join(_FILES), 96, initial_indent="  ", subsequent_indent="  "))
+        say(fill(", ".join((_RECORD, *FILES)), 96, initial_indent="  ", subsequent_indent="  "))
         return found
 
     def _clips(self, size: int) -> KeyedVideos:
@@ -221,9 +216,11 @@ class RunEvaluation:
                 shutil.rmtree(shards.folder, ignore_errors=True)
             results = self._evaluate(shards)
             found = self._record(asked, results)
-            self._draw(results)
-            self._write("per_frame.csv", _csv(results.table))
-            self._write(_RECORD, json.dumps(found, indent=2, allow_nan=False) + "\n")
+            title = f"{self.trained.name} on {self.trained.data}, {self.trained.step} steps"
+            drawn = self._compared() or list(results.table["labels"])
+            write_files(self.path, results, title, max(1, self.settings.pictures), drawn)
+            with atomic_write(self.path / _RECORD) as temporary:
+                temporary.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
             shards.drop_others()
         except OSError as error:
             raise RunError(f"cannot write to {self.path} ({error.strerror})") from None
@@ -231,7 +228,7 @@ class RunEvaluation:
 
     def _evaluate(self, shards: Shards) -> Results:
         run, settings = self.trained, self.settings
-        compared = [measure.name for measure in self.chosen.frames if measure.better != "one"]
+        compared = self._compared()
         futures = len(self.testing) * self.protocol.samples
         try:
             # On a terminal only: a log would get a line for every step of the bar.
@@ -261,6 +258,10 @@ class RunEvaluation:
             ) from None
         return replace(results, absent={**self.chosen.absent, **results.absent})
 
+    def _compared(self) -> list[str]:
+        """The metrics of which more, or less, is better."""
+        return [measure.name for measure in self.chosen.frames if measure.better != "one"]
+
     def _record(self, asked: Mapping[str, Any], results: Results) -> dict[str, Any]:
         """What `metrics.json` holds: as a run's own, and what was asked."""
         run = self.trained
@@ -285,38 +286,8 @@ class RunEvaluation:
         }
         return cast(dict[str, Any], finite(facts | results.summary()))
 
-    def _draw(self, results: Results) -> None:
-        labels = results.table["labels"]
-        measured = [m.name for m in self.chosen.frames if m.better != "one"] or list(labels)
-        curves_png(self.path / "curves.png", results.table, measured)
-        run, shown = self.trained, results.extremes
-        title = f"{run.name} on {run.data}, {run.step} steps"
-        if shown is not None:
-            label = labels[shown.measure]
-            title += f": best and worst of {self.protocol.samples} samples by {label}"
-        strip = samples_strip(results.films, shown, title, max(1, self.settings.pictures))
-        strip_png(self.path / "best_worst.png", strip)
-        strip_gif(self.path / "samples.gif", strip)
-
-    def _write(self, name: str, text: str) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path / name) as temporary:
-            temporary.write_text(text)
-
 
 def _missing(results: Results) -> list[str]:
     """Which metrics were not measured; the reasons are long, and in the record."""
     names = ", ".join(results.absent)
     return [f"not measured: {names} ({_RECORD} says why)"] if names else []
-
-
-def _csv(table: Mapping[str, Any]) -> str:
-    """Scores of every row and metric at every predicted frame, counted from 1."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "metric", "frame", "mean", "standard_error"])
-    for name, row in table["rows"].items():
-        for metric, scores in row.items():
-            pairs = zip(scores["per_frame"], scores["per_frame_standard_error"], strict=True)
-            writer.writerows([name, metric, t, *pair] for t, pair in enumerate(pairs, 1))
-    return text.getvalue()

@@ -180,7 +180,7 @@ def test_a_title_that_is_longer_than_the_picture_is_broken(tmp_path: Path) -> No
 def test_a_raster() -> None:
     figure = raster_figure(RASTER)
     (axes,) = figure.axes
-    values = np.ma.asanyarray(axes.images[0].get_array())
+    values: np.ma.MaskedArray = np.ma.asanyarray(axes.images[0].get_array())
     shown: np.ndarray = np.ma.masked_invalid(values).filled(NAN)
     expected = np.array([[1, 0, 0, 0], [0.5, 1, 0, NAN]])
     assert np.array_equal(shown, expected, equal_nan=True)

@@ -105,6 +105,17 @@ def test_the_best_and_the_worst_are_shown(
     torch.testing.assert_close(shown.worst, results.films.truth + 0.3)
 
 
+def test_the_horizon_is_that_of_the_average_sample(
+    programs: Programs, fake: Callable[..., FakeStream]
+) -> None:
+    fake(0.05, 3.0, 3.0)  # 26 dB and twice -9.5 dB; a random clip has about 10 dB
+    results = evaluate(*programs, digits(), digits("train"), protocol(3), batch=2)
+    assert results.horizons["psnr"].frame == 1
+    fake(0.05)
+    results = evaluate(*programs, digits(), digits("train"), protocol(), batch=2)
+    assert results.horizons["psnr"].frame is None
+
+
 def test_clipped_where_the_protocol_says_so(
     programs: Programs, fake: Callable[..., FakeStream]
 ) -> None:

@@ -58,7 +58,13 @@ def test_data_commands_are_understood(command: str) -> None:
 
 
 def test_every_command_is_known() -> None:
-    known = ("-m pyrovp.data ", "-m pyrovp.doctor", "experiments/", "ducks.py")
+    known = (
+        "-m pyrovp.data ",
+        "-m pyrovp.doctor",
+        "-m pyrovp.report ",
+        "experiments/",
+        "ducks.py",
+    )
     assert COMMANDS and all(c.removeprefix("python ").startswith(known) for c in COMMANDS)
     chosen = {name for c in COMMANDS for name in re.findall(r"\+data=(\w+)", c)}
     written = {path.stem for path in (ROOT / "experiments" / "conf" / "data").glob("*.yaml")}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments import evaluate
 from pyrovp.evaluation.batch import Batch, Part, score_batch
-from pyrovp.train import run_evaluation
+from pyrovp.train import evaluation_files
 from tests.experiments.tiny import Outcome
 
 Evaluate = Callable[..., Outcome]
@@ -43,7 +43,7 @@ def call(
     def call(*arguments: object, pictures: bool = False) -> Outcome:
         if not pictures:  # drawing takes longer than all the rest
             for name in ("curves_png", "strip_png", "strip_gif"):
-                monkeypatch.setattr(run_evaluation, name, lambda path, *_: path.touch())
+                monkeypatch.setattr(evaluation_files, name, lambda path, *_: path.touch())
         given = ["evaluate.py", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", [*given, "device=cpu"])
         monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
@@ -121,6 +121,8 @@ def test_what_is_there_is_not_made_again(
     assert len(list(run.glob("evaluations/own-*/shards/*"))) == 1  # the old noise's are gone
     assert call(run, "sequences=3", "seed=7", "force=true").code == 0
     assert len(scored) == 3
+    assert call(run, "sequences=3", "seed=7", "metrics=[ssim]").code == 0
+    assert len(scored) == 4 and list(found(run)["labels"]) == ["ssim"]
 
 
 def test_the_best_weights_have_a_folder_of_their_own(call: Evaluate, run: Path) -> None:
