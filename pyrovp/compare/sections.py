@@ -148,9 +148,10 @@ def _reasons(table: Table, main: Table) -> list[str]:
     """Why two tables of one data set are two."""
     differs, _ = _compared(table.protocol, main.protocol)
     reasons = [f"another protocol: {', '.join(differs)}"] if differs else []
-    if table.split != main.split:
-        pair = [one.split or "not recorded" for one in (table, main)]
-        reasons.append(f"another test split: {pair[0]} instead of {pair[1]}")
+    if None in (table.split, main.split) and table.split != main.split:
+        reasons.append("the test split of one of them is not recorded")
+    elif table.split != main.split:
+        reasons.append(f"another test split: {table.split} instead of {main.split}")
     if table.sequences != main.sequences:
         reasons.append(f"other clips: {table.sequences} instead of {main.sequences}")
     return reasons or ["other clips of the same split"]

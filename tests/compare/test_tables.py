@@ -49,6 +49,7 @@ def test_one_seed_has_no_spread(tmp_path: Path) -> None:
         ({"protocol": replace(PROTOCOL, ssim=ssim_preset("wang"))},
          "another protocol: SSIM wang instead of svg"),
         ({"split": "else", "clips": "c"}, "another test split: else instead of split"),
+        ({"split": None, "clips": "c"}, "the test split of one of them is not recorded"),
         ({"sequences": 1, "clips": "c"}, "other clips: 1 instead of 2"),
         ({"clips": "c"}, "other clips of the same split"),
     ],
