@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,7 +28,13 @@ __all__ = ["ranks_png", "scores_figure", "scores_png"]
 _MOST = 6  # so many metrics fit into a picture
 _STYLES = ("-", "--", "-.")  # of the first six models, the next six, ...
 _COLOURS = LEVELS[:6]
-_GREYS = (("#555555", "--"), ("#555555", ":"), ("#bbbbbb", "-"), ("#888888", "-."))
+_GREYS = (
+    ("#555555", "--"),
+    ("#555555", ":"),
+    ("#bbbbbb", "-"),
+    ("#888888", "-."),
+    ("#222222", (0, (6, 1, 1, 1, 1, 1))),
+)
 
 
 def scores_png(
@@ -62,13 +69,15 @@ def scores_figure(title: str, table: Table, same: Sequence[Beside]) -> Figure:
         f"{table.sequences} clips; mean ± spread over seeds",
         fontsize=11,
     )
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    if not labels:
-        handles, labels = panels[1][0].get_legend_handles_labels()
+    found: dict[str, Artist] = {}
+    for axes in panels.flat:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    labels = list(found)
     lines = -(-len(labels) // (3 * len(columns)))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=-(-len(labels) // max(1, lines)),
-        frameon=False, fontsize=9,
+        list(found.values()), labels, loc="outside lower center",
+        ncols=-(-len(labels) // max(1, lines)), frameon=False, fontsize=9,
     )  # fmt: skip
     return figure
 
