@@ -7,7 +7,6 @@
 What was found lies in runs/NAME/seed0/analyses/. See --help.
 """
 
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.process import tune_allocator
-from pyrovp.train.folder_command import FolderCommand, folder_command
+from pyrovp.train.folder_command import FolderCommand, each_run, folder_command
 from pyrovp.train.hydra_job import stopping_at
 from pyrovp.train.inquiry import Inquiry, InquirySettings
 
@@ -51,17 +50,7 @@ def job(config: DictConfig) -> None:
     name = HydraConfig.get().runtime.choices["analysis"]
     with stopping_at(ValueError, OmegaConfBaseException):
         settings = cast(InquirySettings, OmegaConf.to_object(config))
-    refused = False
-    for number, folder in enumerate(settings.runs):
-        if number:
-            print()
-        try:
-            with stopping_at(ValueError):
-                Inquiry(settings, name, folder).run()
-        except SystemExit:  # said why; the other runs are asked all the same
-            refused = True
-    if refused:
-        sys.exit(2)
+    each_run(settings.runs, lambda folder: Inquiry(settings, name, folder).run())
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ Figures and pictures lie in runs/NAME/seed0/evaluations/. The same command conti
 that was broken off. See --help.
 """
 
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.process import tune_allocator
 from pyrovp.train.evaluation_settings import EvaluationSettings
-from pyrovp.train.folder_command import FolderCommand, folder_command
+from pyrovp.train.folder_command import FolderCommand, each_run, folder_command
 from pyrovp.train.hydra_job import stopping_at
 from pyrovp.train.run_evaluation import RunEvaluation
 
@@ -52,17 +51,7 @@ def job(config: DictConfig) -> None:
     """One evaluation of each run."""
     with stopping_at(ValueError, OmegaConfBaseException):
         settings = cast(EvaluationSettings, OmegaConf.to_object(config))
-    refused = False
-    for number, folder in enumerate(settings.runs):
-        if number:
-            print()
-        try:
-            with stopping_at(ValueError):
-                RunEvaluation(settings, folder).run()
-        except SystemExit:  # said why; the other runs are evaluated all the same
-            refused = True
-    if refused:
-        sys.exit(2)
+    each_run(settings.runs, lambda folder: RunEvaluation(settings, folder).run())
 
 
 def main() -> None:

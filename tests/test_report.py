@@ -292,3 +292,15 @@ def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main([str(tmp_path / "nothing")]) == 2
     assert "error: " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_a_page_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(2):
+        (tmp_path / f"seed{seed}").mkdir()
+        (tmp_path / f"seed{seed}/config.yaml").write_text("seed: 0")
+    (tmp_path / "seed0/config.yaml").write_bytes(b"\xff")
+    assert main([str(tmp_path)]) == 2
+    assert "seed0 is no folder of a run" in capsys.readouterr().err
+    assert (tmp_path / "seed1/report.html").exists()

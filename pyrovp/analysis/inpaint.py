@@ -50,7 +50,8 @@ class Inpaint(Analysis):
 
     Args:
         start: The first missing frame; None: the first after the context.
-        stop: The frame behind the gap; None: halfway from `start` to the clip's end.
+        stop: The frame behind the gap; None: halfway from `start` to the clip's end, or as far as
+            frames are modelled.
         rounds: How often the clip is inferred and decoded.
 
     Raises:
@@ -111,11 +112,12 @@ class Inpaint(Analysis):
         return Findings(facts, exhibits, [_sentence(facts)])
 
     def _gap(self, model: Model, length: int, context: int) -> range:
-        start = context if self.start is None else self.start
-        stop = start + max(1, (length - start) // 2) if self.stop is None else self.stop
         frames = model.scored(length)
         # A frame on each side, and all of the gap among the frames that are modelled.
         first, last = max(1, frames.start), min(length - 1, frames.stop)
+        start = context if self.start is None else self.start
+        half = start + max(1, (length - start) // 2)
+        stop = min(half, last) if self.stop is None else self.stop
         if not first <= start < stop <= last:
             raise ValueError(
                 f"a gap from frame {start} up to frame {stop} was asked for, but of clips of "

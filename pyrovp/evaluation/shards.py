@@ -53,8 +53,10 @@ class Shards:
                 part = _part({name: torch.from_numpy(arrays[name]) for name in arrays.files})
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None  # cut short or overwritten: the batch is scored again
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
+            # Cut short or overwritten: the batch is scored again. A header with a flipped bit may
+            # speak of an unknown compression (NotImplementedError) or a password (RuntimeError).
+            return None
         return part if len(part.gates) == sequences else None
 
     def save(self, start: int, part: Part) -> None:

@@ -24,17 +24,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; by default this process's.
 
     Returns:
-        The exit code: 2 where a folder is none of a run or cannot be written.
+        The exit code: 2 where a folder is none of a run or cannot be written; the others get
+        their pages all the same.
     """
     given = _parser().parse_args(arguments)
     try:
-        for folder in found_runs(given.run):
-            path = write_report(folder)
-            print(f"{path} ({path.stat().st_size / 2**20:.1f} MB)")
-    except (RunError, OSError) as error:
+        folders = found_runs(given.run)
+    except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    code = 0
+    for folder in folders:
+        try:
+            path = write_report(folder)
+        except (RunError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+        else:
+            print(f"{path} ({path.stat().st_size / 2**20:.1f} MB)")
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

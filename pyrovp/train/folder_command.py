@@ -15,12 +15,14 @@ script about runs is then
 
     folder_command(job, COMMAND)
 
-with `runs: []` in `conf/evaluate.yaml`.
+with `runs: []` in `conf/evaluate.yaml`. Where a job serves each run by itself, `each_run` lets the
+others be served when one refuses, in a sweep as well.
 """
 
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,11 +37,14 @@ from pyrovp.train.hydra_job import (
     stopping_at,
 )
 
-__all__ = ["FolderCommand", "folder_command", "found_runs", "parted"]
+__all__ = ["FolderCommand", "each_run", "folder_command", "found_runs", "parted"]
 
 # Flags of Hydra's whose value may be an argument of its own.
 _WITH_VALUE = re.compile(r"-c|--cfg|-p|--package|-c[pnd]|--config-(path|name|dir)|"
                          r"--experimental-rerun")  # fmt: skip
+
+# Runs that refused, of the command that is under way: a sweep has several jobs.
+_REFUSED: ContextVar[list[str]] = ContextVar("refused")
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class FolderCommand:
 def folder_command(job: Callable[[], None], command: FolderCommand) -> None:
     """Runs a Hydra job on this process's arguments, folders of runs among them.
 
-    Mistakes end the process with exit code 2 and a sentence.
+    Mistakes end the process with exit code 2 and a sentence; so does a run that refused, when all
+    jobs are done.
 
     Args:
         job: What `hydra.main` returned; its configuration has a list `runs`.
@@ -90,7 +96,33 @@ def folder_command(job: Callable[[], None], command: FolderCommand) -> None:
             _check_groups([*flags, *overrides], command)
     sys.argv[1:] = [*flags, *overrides]
     afterwards = "what is finished is kept: the same command goes on"
-    run_hydra(job, command.conf, command.name, command.groups, afterwards)
+    refused: list[str] = []
+    token = _REFUSED.set(refused)
+    try:
+        run_hydra(job, command.conf, command.name, command.groups, afterwards)
+    finally:
+        _REFUSED.reset(token)
+    if refused:
+        sys.exit(2)
+
+
+def each_run(folders: Sequence[str], serve: Callable[[str], object]) -> None:
+    """Serves one run after the other, within a job of `folder_command`.
+
+    One that refuses says why, and the others are served all the same.
+
+    Args:
+        folders: Of the runs.
+        serve: Raises a ValueError to refuse.
+    """
+    for number, folder in enumerate(folders):
+        if number:
+            print()
+        try:
+            with stopping_at(ValueError):
+                serve(folder)
+        except SystemExit:  # said why
+            _REFUSED.get().append(folder)
 
 
 def parted(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:

@@ -79,9 +79,13 @@ def choices(group: str, folders: Sequence[Path]) -> list[str]:
 
 def own_folders(arguments: Sequence[str], conf: Path) -> list[Path]:
     """The project's folder of configurations and the one that --config-dir names."""
-    text = " ".join(arguments)
-    own = re.search(r"(?:--config-dir|-cd)[= ](\S+)", text)
-    return [conf, Path(own[1])] if own else [conf]
+    own: list[Path] = []
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        if joined := re.match(r"(?:--config-dir|-cd)=", argument):
+            own = [Path(argument[joined.end() :])]
+        elif argument in ("--config-dir", "-cd"):
+            own = [Path(after)]
+    return [conf, *own]  # the last one counts, as for Hydra
 
 
 def check_choices(
@@ -166,9 +170,13 @@ def _known_keys(
 ) -> list[str]:
     """Dotted keys of the configuration that the chosen groups make."""
     overrides = [a for a in arguments if a.split("=")[0] in groups and "," not in a]
+    # Quoted: the path is a string of Hydra's grammar.
+    own = [f'"file://{folder.resolve()}"' for folder in own_folders(arguments, conf)[1:]]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
-        return list(_flatten(compose(config, overrides), ""))
+        return list(
+            _flatten(compose(config, [*overrides, f"hydra.searchpath=[{','.join(own)}]"]), "")
+        )
 
 
 def _flatten(node: DictConfig, prefix: str) -> Iterator[str]:

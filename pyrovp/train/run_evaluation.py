@@ -205,7 +205,7 @@ class RunEvaluation:
         except (OSError, ValueError):
             return None
         same = isinstance(found, dict) and found.get("asked") == json.loads(json.dumps(asked))
-        return found if same else None
+        return found if same and all((self.path / name).is_file() for name in FILES) else None
 
     def _made(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Evaluates and writes everything, the record last."""

@@ -7,11 +7,14 @@ All of it comes from the run's folder: what to build from `config.yaml`, the wei
 `checkpoint/`. A run that is still training can be loaded too, as far as it is.
 """
 
+import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
@@ -122,6 +125,9 @@ def read_settings(folder: Path) -> Settings:
             f"{folder / 'config.yaml'} does not fit this version of pyrovp: "
             f"{str(error).splitlines()[0]}"
         ) from None
+    except (yaml.YAMLError, UnicodeError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{folder / 'config.yaml'} is damaged ({reason})") from None
 
 
 def _folder(path: Path) -> Path:
@@ -140,6 +146,15 @@ def _folder(path: Path) -> Path:
 
 
 def _names(folder: Path) -> tuple[str, str]:
-    """Names of model and data set, as the folder above says: MODEL-DATA-FINGERPRINT."""
-    parts = folder.resolve().parent.name.rsplit("-", 2)
-    return (parts[0], parts[1]) if len(parts) == 3 else (folder.resolve().name, "its data")
+    """Names of model and data set.
+
+    As the run's own figures say, wherever it has been moved to; before there are figures, as the
+    folder above says: MODEL-DATA-FINGERPRINT.
+    """
+    try:
+        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        return str(found["model"]), str(found["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        above = folder.resolve().parent.name
+    parts = re.fullmatch(r"(.+)-([^-]+)-[0-9a-f]{8}", above)
+    return (parts[1], parts[2]) if parts else (folder.resolve().name, "its data")

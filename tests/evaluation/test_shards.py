@@ -119,6 +119,19 @@ def test_a_flipped_bit_is_noticed(programs: Programs, tmp_path: Path, scored: li
     assert scored == [0]
 
 
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99)])  # a password; a compression
+def test_a_spoilt_header_is_noticed(
+    programs: Programs, tmp_path: Path, scored: list[int], place: int, value: int
+) -> None:
+    shards = Shards(tmp_path, "key")
+    straight = run(programs, shards)
+    content = bytearray(shards.path(2).read_bytes())
+    content[content.index(b"PK\x01\x02") + place] = value
+    shards.path(2).write_bytes(content)
+    scored.clear()
+    assert same(run(programs, shards), straight) and scored == [2]
+
+
 def test_another_key_and_another_batch_do_not_count(programs: Programs, tmp_path: Path) -> None:
     shards = Shards(tmp_path, "key")
     run(programs, shards)

@@ -180,6 +180,14 @@ def test_a_run_that_cannot_answer_does_not_stop_the_others(ask: Asked, runs: Pat
     assert not (folder(runs, "rssm") / "analyses").exists()
 
 
+def test_a_question_that_makes_no_sense_does_not_stop_the_others(ask: Asked, runs: Path) -> None:
+    outcome = ask(folder(runs, "rssm"), "-m", "analysis=gate_raster,what_if,level_kl", *FEW)
+    assert outcome.code == 2 and outcome.errors.count("error: ") == 2
+    assert "Traceback" not in outcome.errors
+    assert found(runs, "level_kl", "rssm")["model"] == "rssm"
+    assert ask(folder(runs, "rssm"), "analysis=level_kl", *FEW).code == 0, "nothing is left over"
+
+
 OWN = """
 from dataclasses import dataclass
 
@@ -212,7 +220,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of configurations with analyses of a user's own."""
     (tmp_path / "own_analyses.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    conf = tmp_path / "conf" / "analysis"
+    conf = tmp_path / "own conf, a=b" / "analysis"
     conf.mkdir(parents=True)
     for name in ("Brightness", "NoAnalysis", "Wrong"):
         (conf / f"{name.lower()}.yaml").write_text(f"_target_: own_analyses.{name}\n")
@@ -227,10 +235,14 @@ def test_an_analysis_of_ones_own(ask: Asked, runs: Path, own: Path) -> None:
     assert 0 < answer["facts"]["mean"] < 1 and answer["facts"]["context"] == 3
     assert "bounce" in answer["facts"]["states"] and "UCI" in answer["sentences"][0]
     assert (folder(runs) / "analyses/brightness/brightness.csv").exists()
+    for wrong in ("clisp=3", "analysis.time=2"):
+        outcome = ask(folder(runs), "--config-dir", own, "analysis=brightness", wrong)
+        assert outcome.code == 2 and "there is no setting" in outcome.errors, outcome.errors
+        assert "Traceback" not in outcome.errors
     missing = ask(folder(runs), f"--config-dir={own}", "analysis=noanalysis", *FEW)
     assert missing.code == 2 and "makes a NoAnalysis" in missing.errors
-    wrong = ask(folder(runs), f"--config-dir={own}", "analysis=wrong", *FEW)
-    assert wrong.code == 2 and ".item() or .tolist()" in wrong.errors
+    tensors = ask(folder(runs), f"--config-dir={own}", "analysis=wrong", *FEW)
+    assert tensors.code == 2 and ".item() or .tolist()" in tensors.errors
     assert not (folder(runs) / "analyses/wrong/findings.json").exists()
 
 

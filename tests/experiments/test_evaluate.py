@@ -114,6 +114,9 @@ def test_what_is_there_is_not_made_again(
     assert not scored and "was evaluated before" in again.output and "copy last" in again.output
     assert call(run, "pictures=1").code == 0  # drawn anew from the shards
     assert not scored and found(run)["rows"] == before["rows"]
+    next(run.glob("evaluations/own-*/per_frame.csv")).unlink()
+    assert call(run, "pictures=1").code == 0 and not scored
+    assert list(run.glob("evaluations/own-*/per_frame.csv"))
     assert call(run, "sequences=3").code == 0  # another last batch
     assert len(scored) == 1 and found(run)["sequences"] == 3
     assert call(run, "sequences=3", "seed=7").code == 0

@@ -49,6 +49,17 @@ def test_the_only_seed_is_found(folder: Path) -> None:
         load(folder.parent)
 
 
+def test_names_go_along_with_a_folder_that_is_moved(folder: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(folder, tmp_path / "my-old-runs" / "best one"))
+    assert (load(moved, device="cpu").name, load(moved, device="cpu").data) == (
+        "cwvae", "moving_digits",
+    )  # fmt: skip
+    (moved / "metrics.json").write_text("{")
+    assert load(moved, device="cpu").name == "best one"  # not the "my" of "my-old-runs"
+    (folder / "metrics.json").unlink()  # as while it is training
+    assert load(folder, device="cpu").data == "moving_digits"
+
+
 def test_the_training_clips_are_those_of_the_run(folder: Path) -> None:
     run = load(folder, device="cpu")
     train = run.videos("train")
@@ -83,6 +94,8 @@ def test_a_damaged_checkpoint_is_passed_over_and_left_alone(
             lambda f: (f / "config.yaml").write_text("model: 3\nnew: 1"),
             "does not fit this version",
         ),
+        (lambda f: (f / "config.yaml").write_text("a: [1,\nb: }"), r"yaml is damaged \(while"),
+        (lambda f: (f / "config.yaml").write_bytes(b"\xff\xfe\x80"), r"yaml is damaged \('utf-8"),
         (lambda f: shutil.rmtree(f / "checkpoint"), "it has none yet"),
     ],
 )
