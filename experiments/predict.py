@@ -53,15 +53,21 @@ def job(config: DictConfig) -> None:
             Prediction(settings, folder).run()
 
 
-def quoted(argument: str) -> str:
-    """An argument whose value is a path that is there, as a string of Hydra's grammar.
+def quoted(argument: str, *, sweep: bool = False) -> str:
+    """An argument whose value is a path, as a string of Hydra's grammar.
+
+    Args:
+        argument: Of the command line.
+        sweep: Whether a comma may part several paths: then only one that is there is quoted.
 
     Example:
-        >>> quoted("context=12"), quoted("video=/")
-        ('context=12', "video='/'")
+        >>> quoted("context=12"), quoted("out=a, b"), quoted("video=a,b", sweep=True)
+        ('context=12', "out='a, b'", 'video=a,b')
     """
     key, _, value = argument.partition("=")
-    if key not in ("video", "out") or not Path(value).expanduser().exists():
+    if key not in ("video", "out") or value in ("", "null") or value[0] in "'\"":
+        return argument
+    if sweep and not Path(value).expanduser().exists():
         return argument
     return f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'"
 
@@ -69,7 +75,8 @@ def quoted(argument: str) -> str:
 def main() -> None:
     """The command."""
     tune_allocator()  # this process is ours
-    sys.argv[1:] = map(quoted, sys.argv[1:])
+    sweep = bool({"-m", "--multirun"} & set(sys.argv))
+    sys.argv[1:] = [quoted(argument, sweep=sweep) for argument in sys.argv[1:]]
     folder_command(job, COMMAND)
 
 

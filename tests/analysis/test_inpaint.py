@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pyrovp import guides, models
 from pyrovp.analysis import Clips, Findings, Inpaint
 from tests.analysis.test_contract import tiny_vta
 from tests.painted import Band, bands, painted
@@ -111,6 +112,20 @@ def test_frames_that_only_lead_the_guide_cannot_be_filled() -> None:
     model, guide = tiny_vta()
     with pytest.raises(ValueError, match="from frame 4 up to frame 8 .* from 2 up to 7"):
         Inpaint(4, 8)(model, guide, Clips(clip(8).sigmoid(), 4))
+
+
+def test_a_gap_that_nobody_named_ends_where_frames_are_modelled() -> None:
+    model = models.vta(
+        belief=3, state=2, features=4, channels=1, resolution=16, given=2, tail=3
+    ).double()
+    model.hierarchy.gate.set_step(0)
+    guide, video = guides.vta(model).double(), clip(8).sigmoid()
+    facts = Inpaint(rounds=1)(model, guide, Clips(video, 3)).facts
+    assert (facts["start"], facts["stop"]) == (3, 5)
+    facts = Inpaint(rounds=1)(model, guide, Clips(video, 4)).facts  # half of the rest is too much
+    assert (facts["start"], facts["stop"]) == (4, 5)
+    with pytest.raises(ValueError, match="from 2 up to 5"):
+        Inpaint(rounds=1)(model, guide, Clips(video, 5))
 
 
 def test_no_round() -> None:

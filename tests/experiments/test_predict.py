@@ -94,6 +94,15 @@ def test_a_film_is_followed_and_continued(command: Command, tmp_path: Path) -> N
         assert getattr(picture, "n_frames", 1) == 13
 
 
+def test_names_with_commas_need_no_quotes(command: Command, tmp_path: Path) -> None:
+    clip = array(tmp_path / "a, b=c (1).npy")
+    made = tmp_path / "not there, yet"
+    outcome = command(f"video={clip}", f"out={made}", "horizon=1", "samples=1")
+    assert outcome.code == 0 and (made / "samples.npz").exists(), outcome.errors
+    missing = command(f"video={tmp_path}/gone, x.mp4")
+    assert missing.code == 2 and "there is no file or folder" in missing.errors
+
+
 def test_what_is_written_is_the_filters_forecast(
     command: Command, folder: Path, tmp_path: Path
 ) -> None:
