@@ -173,8 +173,8 @@ class Checkpoints:
         content = self._read_best()
         if content is None:
             raise RunError(
-                f"{self._folder} holds no weights chosen on validation data; use "
-                f"evaluate.checkpoint=last, or start over with force=true"
+                f"{self._folder} holds no weights chosen on validation data; ask for the last "
+                f"ones (evaluate.checkpoint=last of a training, weights=last of other commands)"
             )
         objective.load_state_dict(content["objective"])
         return Best(content["step"], content["loss"])

@@ -60,12 +60,10 @@ class RunEvaluation:
 
     def __init__(self, settings: EvaluationSettings, folder: str | Path) -> None:
         self.settings = settings
-        stored = load(folder, device=settings.device)
+        weights = cast(Literal["last", "best"] | None, settings.weights)
+        self.trained = stored = load(folder, weights=weights, device=settings.device)
         own = stored.settings.evaluate
         self.weights = settings.weights or own.checkpoint
-        if self.weights == "best":
-            stored = load(folder, weights="best", device=settings.device)
-        self.trained = stored
         self.seed = stored.settings.seed if settings.seed is None else settings.seed
         given = settings.batch_statistics
         self.batch_norms = own.batch_statistics if given is None else given

@@ -71,20 +71,21 @@ class Trained:
 
 
 def load(
-    path: str | Path, *, weights: Literal["last", "best"] = "last", device: str = "auto"
+    path: str | Path, *, weights: Literal["last", "best"] | None = "last", device: str = "auto"
 ) -> Trained:
     """Takes up a run.
 
     Args:
         path: Its folder, `runs/NAME/seed0`; one that holds a single seed will do.
-        weights: The newest, or the best on validation data.
+        weights: The newest, or the best on validation data; None: those that the run itself was
+            evaluated with.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
 
     Raises:
         RunError: If there is no run, or none of its checkpoints can be read.
         ValueError: If its configuration does not fit this version of pyrovp.
     """
-    if weights not in ("last", "best"):
+    if weights not in ("last", "best", None):
         raise ValueError(f"weights are 'last' or 'best' (on validation data), got {weights!r}")
     folder = _folder(Path(path))
     settings = read_settings(folder)
@@ -96,7 +97,7 @@ def load(
             "objective", settings.objective, model=model, guide=guide, elbo=elbo
         )
     checkpoints = Checkpoints(folder / "checkpoint", fingerprint(asdict(settings)))
-    if weights == "best":
+    if (weights or settings.evaluate.checkpoint) == "best":
         step = checkpoints.load_best(objective).step
     else:
         step = checkpoints.load_last(objective)

@@ -110,3 +110,14 @@ def test_what_is_no_run_is_refused(
 def test_unknown_weights(folder: Path) -> None:
     with pytest.raises(ValueError, match="weights are 'last' or 'best'"):
         load(folder, weights="newest")  # type: ignore[arg-type]
+
+
+def test_the_weights_that_the_run_was_evaluated_with(command: Callable[..., Outcome]) -> None:
+    """The best ones, also where no last checkpoint can be read."""
+    folder = command("+model=cwvae", "evaluate.checkpoint=best").folder
+    for path in (folder / "checkpoint").glob("step_*.pt"):
+        path.unlink()
+    best = torch.load(folder / "checkpoint/best.pt", weights_only=True)["step"]
+    assert load(folder, weights=None, device="cpu").step == best
+    with pytest.raises(RunError, match="it has none yet"):
+        load(folder, device="cpu")
