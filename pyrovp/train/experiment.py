@@ -38,6 +38,7 @@ from pyrovp.train.loop import Cadence, fit
 from pyrovp.train.optimiser import Warmup, adam
 from pyrovp.train.randomness import seed_noise, undisturbed
 from pyrovp.train.run_directory import RunDirectory, fingerprint
+from pyrovp.train.sentences import channel_sentences, clip_sentences, event_sentences
 from pyrovp.train.settings import Settings, check_settings
 
 __all__ = ["Experiment"]
@@ -300,9 +301,9 @@ class Experiment:
             draw(self.directory.path / name)
         sentences = [
             *results.sentences(),
-            *_event_sentences(events),
-            *_clip_sentences(inside.get("whole_clips", {})),
-            *_channel_sentences(inside["channels"]),
+            *event_sentences(events),
+            *clip_sentences(inside.get("whole_clips", {})),
+            *channel_sentences(inside["channels"]),
         ]
         say("\n".join(["", render(results.table), *sentences, "", "pictures:"]))
         say("\n".join(f"  {self.directory.path / name}" for name in pictures))
@@ -383,52 +384,3 @@ def _whole_clips(gated: tuple[int, ...], gates: Gates) -> dict[str, Any]:
             f"e_{level}": gates.e[:, level - 1, first:last].mean().item() for level in gated
         },
     }
-
-
-def _clip_sentences(found: dict[str, Any]) -> list[str]:
-    """The same in words."""
-    if not found:
-        return []
-    kls = ", ".join(f"{name} {value:.4g}" for name, value in found["kl_per_sequence"].items())
-    lines = [f"inferred from whole clips: KL, nats per sequence: {kls}"]
-    for name, rate in found["change_rate"].items():
-        lines.append(
-            f"inferred from whole clips: level {name.removeprefix('e_')} changes at {rate:.3f} of "
-            "the modelled frames"
-        )
-    return lines
-
-
-def _event_sentences(events: dict[str, Any]) -> list[str]:
-    """The event report in words."""
-    if not events:
-        return []
-    found = events["events"]
-    lines = [
-        f"mean employed levels {found['mean_levels']:.3f} (a perfect two-level detector: "
-        f"{found['perfect_mean_levels']:.3f})"
-    ]
-    for name, gate in found.items():
-        if name.startswith("e_"):
-            lines.append(
-                f"{name} against the true changes: F1 {_figure(gate['f1'])} (by chance "
-                f"{_figure(gate['chance_f1'])}) at rate {gate['rate']:.3f} (true "
-                f"{found['true_change_rate']:.3f}); p(change) "
-                f"{_figure(gate['predicted_where_changed'])} where it changed, "
-                f"{_figure(gate['predicted_where_static'])} where it stayed"
-            )
-    return lines
-
-
-def _channel_sentences(report: dict[str, Any]) -> list[str]:
-    """The channel report in words."""
-    found = ", ".join(
-        f"{name} {level['active']} of {level['channels']}"
-        for name, level in report.items()
-        if name.startswith("z_")
-    )
-    return [f"active channels (above {report['active_above']} nats a frame): {found}"]
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
