@@ -21,6 +21,7 @@ from pyrovp.process import tune_allocator
 from pyrovp.train.command_line import run_command, stopping_at
 from pyrovp.train.errors import RunError
 from pyrovp.train.experiment import Experiment
+from pyrovp.train.processes import joined
 from pyrovp.train.settings import Settings
 
 __all__ = ["main"]
@@ -46,7 +47,8 @@ def job(config: DictConfig) -> None:
 def main() -> None:
     """The command."""
     tune_allocator()  # this process is ours
-    run_command(job, CONF)
+    with stopping_at(RunError), joined():
+        run_command(job, CONF)
 
 
 if __name__ == "__main__":

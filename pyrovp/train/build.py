@@ -68,23 +68,25 @@ def _prepared(key: str, node: Any) -> partial[Any]:
         raise ValueError(f"{where}: {_innermost(error)}") from error
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, local: int = 0) -> torch.device:
     """The device of that name.
 
     Args:
         name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
+        local: Of the processes on this machine, the number of the one that asks: where no GPU is
+            named it gets the one of its number.
 
     Raises:
         ValueError: If there is no such device.
     """
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device(f"cuda:{local}" if torch.cuda.is_available() else "cpu")
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
     if match is None:
         raise ValueError(f"device={name} is unknown; use auto, cpu, cuda or cuda:1")
     if name == "cpu":
         return torch.device("cpu")
-    count, index = torch.cuda.device_count(), int(match[1] or 0)
+    count, index = torch.cuda.device_count(), int(match[1] or local)
     if index >= count:
         raise ValueError(
             f"device={name} was asked for, but torch {torch.__version__} sees {count} CUDA "

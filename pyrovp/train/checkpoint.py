@@ -190,11 +190,22 @@ class Checkpoints:
             return None
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            torch.save(
-                {"version": _VERSION, "fingerprint": self._fingerprint} | content, temporary
-            )
+        whole = {"version": _VERSION, "fingerprint": self._fingerprint} | content
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                torch.save(whole, file)  # to a file of ours: torch's own hides the system's error
+        except (OSError, RuntimeError) as error:
+            # Where writing fails, torch raises an error of its own over the system's.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            kept = self.paths()
+            last = f"the last one, {kept[0]}, is whole" if kept else "there is none yet"
+            raise RunError(
+                f"cannot write the checkpoint {path} ({cause.strerror}); {last}. Make room, and "
+                f"the same command goes on from there"
+            ) from error
 
     def _check(self, path: Path, content: dict[str, Any]) -> dict[str, Any]:
         if content.get("version") != _VERSION:

@@ -33,13 +33,17 @@ from pyrovp.metrics import Protocol, render, ssim_preset
 from pyrovp.state_space import StateSpace
 from pyrovp.train.build import brief, choose_device, device_name, make, make_guide
 from pyrovp.train.checkpoint import Checkpoints
+from pyrovp.train.errors import RunError
+from pyrovp.train.initial import initial_weights
 from pyrovp.train.log import Log, check_tensorboard, read_rows
 from pyrovp.train.loop import Cadence, fit
 from pyrovp.train.optimiser import Warmup, adam
+from pyrovp.train.processes import Processes
 from pyrovp.train.randomness import seed_noise, undisturbed
 from pyrovp.train.run_directory import RunDirectory, fingerprint
 from pyrovp.train.sentences import channel_sentences, clip_sentences, event_sentences
 from pyrovp.train.settings import Settings, check_settings
+from pyrovp.train.update import Update
 
 __all__ = ["Experiment"]
 
@@ -77,7 +81,8 @@ class Experiment:
             check_tensorboard()
         self.settings = settings
         self.names = model_name, data_name
-        self.device = choose_device(settings.device)
+        self.processes = Processes.present()
+        self.device = choose_device(settings.device, self.processes.local)
         train, test = settings.train, settings.evaluate
         # Its own part of the key: three seeds see three training sets and one test set.
         self.training: KeyedVideos = make("data", settings.data, split="train", seed=settings.seed)
@@ -99,6 +104,7 @@ class Experiment:
             guide=self.guide,
             elbo=make("elbo", settings.elbo),
         ).to(self.device)
+        self.started_from = initial_weights(settings.init_from, self.objective)
         self.directory = RunDirectory(
             Path(settings.out), model_name, data_name, self._identity(), settings.seed
         )
@@ -123,6 +129,8 @@ class Experiment:
         identity = asdict(self.settings)
         if not isinstance(self.training, GeneratedVideos):
             identity["material"] = dict(self.training.rules())
+        if self.started_from is not None:
+            identity["init_from"] = self.started_from.key  # the same weights, wherever they lie
         return identity
 
     def _check_frames(self) -> None:
@@ -177,7 +185,10 @@ class Experiment:
         lines += [f"{name:10}{brief(asdict(settings)[name])}" for name in sections]
         threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
         lines += ["", describe(self.model, self.guide)]
-        lines += [f"device            {device_name(self.device)}{threads}", ""]
+        many = f", {self.processes.ranks} processes" if self.processes.ranks > 1 else ""
+        lines += [f"device            {device_name(self.device)}{threads}{many}", ""]
+        if self.started_from is not None:
+            lines += [f"weights of {self.started_from}"]
         lines += [f"seed {settings.seed}, folder {self.directory.path}"]
         if unseen := unseen_levels(self.model, settings.evaluate.context):
             lines.append(f"note: {unseen}")
@@ -203,21 +214,43 @@ class Experiment:
         Raises:
             RunError: If another process works in the folder, or it cannot be written.
         """
-        with self.directory.lock():
-            if self.settings.force:
-                self.directory.clear()
-            if self._finished(say):
-                return
-            say(self.introduction())
-            self.directory.write_text("config.yaml", OmegaConf.to_yaml(asdict(self.settings)))
-            built_from = fingerprint(asdict(self.settings))
-            checkpoints = Checkpoints(self.directory.checkpoints, built_from, say)
-            step = trained = self._train(checkpoints)
-            if self.settings.evaluate.checkpoint == "best":
-                step = checkpoints.load_best(self.objective).step
-            self._report(self._evaluate(), step, say)
-            done = {"steps": trained, "evaluate": asdict(self.settings.evaluate)}
-            self.directory.write_json("done.json", done | {"splits": self._splits()})
+        if not self.processes.main:
+            self._assist()
+            return
+        try:
+            with self.directory.lock():
+                self._run(say)
+        except OSError as error:
+            raise RunError(
+                f"cannot write {error.filename or self.directory.path} ({error.strerror}); make "
+                f"room, or choose another folder with out=..., and the same command goes on"
+            ) from error
+
+    def _run(self, say: Callable[[str], None]) -> None:
+        """All of it, in the process that writes."""
+        if self.settings.force:
+            self.directory.clear()
+        if self.processes.first(self._finished(say)):
+            return
+        say(self.introduction())
+        self.directory.write_text("config.yaml", OmegaConf.to_yaml(asdict(self.settings)))
+        checkpoints = Checkpoints(self.directory.checkpoints, self._built_from(), say)
+        step = trained = self._train(checkpoints)
+        if self.settings.evaluate.checkpoint == "best":
+            step = checkpoints.load_best(self.objective).step
+        self._report(self._evaluate(), step, say)
+        done = {"steps": trained, "evaluate": asdict(self.settings.evaluate)}
+        self.directory.write_json("done.json", done | {"splits": self._splits()})
+
+    def _assist(self) -> None:
+        """What the other processes do: they train along, and write nothing."""
+        if self.processes.first(False):
+            return
+        checkpoints = Checkpoints(self.directory.checkpoints, self._built_from(), lambda _: None)
+        self._train(checkpoints)
+
+    def _built_from(self) -> str:
+        return fingerprint(asdict(self.settings))
 
     def _finished(self, say: Callable[[str], None]) -> bool:
         done, settings = self.directory.done(), self.settings
@@ -238,28 +271,43 @@ class Experiment:
 
     def _train(self, checkpoints: Checkpoints) -> int:
         settings, train = self.settings, self.settings.train
-        optimiser = settings.optimiser
+        optimiser, processes = settings.optimiser, self.processes
         cadence = Cadence(
             train.log_every, train.validate_every, train.checkpoint_every, train.checkpoint_seconds
         )
-        return fit(
+        update = Update(
             self.objective,
             adam(self.objective.parameters(), optimiser),
+            clip=optimiser.clip,
+            compute=processes.share(self.objective),
+            accumulate=train.accumulate,
+        )
+        return fit(
+            update,
             self._batches,
             train.steps,
             seed=settings.seed,
-            clip=optimiser.clip,
             rate=Warmup(optimiser.lr, optimiser.warmup_from, optimiser.warmup_steps),
             cadence=cadence,
             validation=None if self.validation is None else Videos(self.validation, train.batch),
             checkpoints=checkpoints,
-            log=Log(self.directory.path, train.tensorboard),
+            log=Log(self.directory.path, train.tensorboard) if processes.main else None,
+            processes=processes,
+            skip=train.skip_nonfinite,
         )
 
     def _batches(self, step: int) -> Iterator[Tensor]:
         train = self.settings.train
         pinned = self.device.type == "cuda"
-        made = batches(self.training, train.batch, step, train.workers, pin_memory=pinned)
+        made = batches(
+            self.training,
+            train.batch,
+            step,
+            train.workers,
+            rank=self.processes.rank,
+            ranks=self.processes.ranks,
+            pin_memory=pinned,
+        )
         return (batch["video"] for batch in made)
 
     def _evaluate(self) -> Results:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.checks import nearest
 from pyrovp.train.errors import RunError
+from pyrovp.train.stopping import ending_on_sigterm
 
 __all__ = [
     "ASKING",
@@ -48,13 +50,14 @@ ASKING = (
 
 @contextmanager
 def stopping_at(*refusals: type[Exception]) -> Iterator[None]:
-    """Ends the program with exit code 2 and a message if one of these is raised inside."""
+    """Ends the program with a message and an exit code if one of these is raised inside."""
     try:
         yield
     except refusals as error:
         if _TRACES:
             raise
-        _stop(str(error))  # a SystemExit: before an exception Hydra prints the whole command
+        # A SystemExit: before an exception Hydra prints the whole command.
+        _stop(str(error), getattr(error, "code", RunError.code))
 
 
 def is_override(argument: str) -> bool:
@@ -126,7 +129,8 @@ def run_hydra(
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, and does not print the trace
     try:
-        job()
+        with ending_on_sigterm():
+            job()
     except (HydraException, OmegaConfBaseException) as error:
         if _TRACES:
             raise
@@ -136,9 +140,9 @@ def run_hydra(
         sys.exit(130)
 
 
-def _stop(message: str) -> None:
+def _stop(message: str, code: int = RunError.code) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _explain(

@@ -9,37 +9,44 @@ and wherever the run is killed and continued, the weights after step N are the s
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from pyrovp.train.checkpoint import Best, Checkpoints
-from pyrovp.train.errors import NonFiniteLoss, RunError
+from pyrovp.train.errors import NonFiniteLoss, RunError, Stopped
 from pyrovp.train.log import Log
 from pyrovp.train.optimiser import current_rate, set_rate
+from pyrovp.train.processes import Processes
 from pyrovp.train.randomness import seed_noise, undisturbed
+from pyrovp.train.stopping import asked_to_stop
+from pyrovp.train.update import Outcome
 from pyrovp.train.window import Window
 
-__all__ = ["Bound", "Cadence", "clip_gradient", "fit", "validate"]
+__all__ = ["Cadence", "Step", "fit", "validate"]
 
 # Far beyond any annealing, so that the losses of two validations are of the same kind.
 _ANNEALED = 2**31 - 1
 
 
-class Bound(Protocol):
-    """What an objective returns: a loss to differentiate and what it is made of."""
+class Step(Protocol):
+    """An update of the weights, such as `Update`, or what stands in for one."""
 
     @property
-    def loss(self) -> Tensor:
-        """Scalar."""
+    def objective(self) -> nn.Module:
+        """Whose weights they are; `set_step(step)` is called before each step."""
 
     @property
-    def parts(self) -> dict[str, Tensor]:
-        """Detached scalars by name."""
+    def optimizer(self) -> torch.optim.Optimizer:
+        """With its moments."""
+
+    def __call__(self, video: Tensor) -> Outcome:
+        """Takes one step; nothing is read from the device."""
 
 
 @dataclass(frozen=True)
@@ -60,34 +67,37 @@ class Cadence:
 
 
 def fit(
-    objective: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    update: Step,
     batches: Callable[[int], Iterator[Tensor]],
     steps: int,
     *,
     seed: int = 0,
-    clip: float | None = None,
     rate: Callable[[int], float] | None = None,
     cadence: Cadence = Cadence(),  # noqa: B008
     validation: Iterable[Tensor] | None = None,
     checkpoints: Checkpoints | None = None,
     log: Log | None = None,
+    processes: Processes = Processes(),  # noqa: B008
+    skip: int = 0,
 ) -> int:
     """Trains to `steps` finished steps, going on from the newest checkpoint if there is one.
 
+    Where the process is asked to end (SIGTERM), it saves first.
+
     Args:
-        objective: `objective(video)` returns a `Bound`; `objective.set_step(step)` is called
-            before each step.
-        optimizer: Of the objective's parameters.
-        batches: Given the finished steps, the videos of the steps that follow.
+        update: Takes one step.
+        batches: Given the finished steps, the videos of the steps that follow: this process's
+            share of each.
         steps: Finished steps at the end.
         seed: Key of the noise.
-        clip: Largest norm of the gradient over all parameters; None leaves it as it is.
         rate: The learning rate of each step, such as `Warmup`; None leaves the optimizer's.
         cadence: How often to log, validate and write a checkpoint.
         validation: Fixed batches that choose the best weights; None for none.
         checkpoints: Where to keep the state; None keeps nothing.
         log: Where to report; None reports nothing.
+        processes: That train together.
+        skip: How many steps may be left out because their loss is not finite: training then goes
+            back to the last checkpoint and takes the way again without them.
 
     Shapes:
         videos: [B, T, C, H, W]
@@ -98,38 +108,34 @@ def fit(
     Raises:
         NonFiniteLoss: If the loss or its gradient's norm is not finite; says at which step, with
             the parts, and where the last good checkpoint lies.
-        RunError: If the training data end before the last step.
+        Stopped: If the process was asked to end; all is saved.
+        RunError: If the training data end before the last step, a checkpoint cannot be written,
+            or another process is lost.
     """
-    run = _Run(objective, optimizer, seed, clip, rate, checkpoints, log or Log(bar=False))
+    run = _Run(update, seed, rate, cadence, validation, checkpoints, log, processes, skip)
     step = run.restore()
     if step >= steps:
         return step
-    run.log.begin(step, steps)
-    objective.train()
-    try:
-        for video in batches(step):
-            run.step(step, video)
-            step += 1
-            if run.on_cpu or step % cadence.log == 0:
-                run.read()
-            if step % cadence.log == 0:
-                run.report(step)
-            if validation is not None and step % cadence.validate == 0:
-                run.validate(step, validation)
-            if step == steps or step % cadence.checkpoint == 0 or run.unsaved() > cadence.seconds:
-                run.save(step)
-            if step == steps:
-                return step
-    finally:
-        run.log.end()
-    raise RunError(
-        f"the training data ended after {step} of {steps} steps; use a larger data set, a "
-        f"smaller train.batch or fewer train.steps"
-    )
+    update.objective.train()
+    with asked_to_stop() as asked:
+        while step < steps:
+            run.log.begin(step, steps)
+            try:
+                step = run.train(step, steps, batches(step), asked)
+            except NonFiniteLoss as error:
+                step = run.go_back(error)
+            finally:
+                run.log.end()
+    return step
 
 
 @torch.no_grad()
-def validate(objective: nn.Module, videos: Iterable[Tensor], seed: int = 0) -> float:
+def validate(
+    objective: nn.Module,
+    videos: Iterable[Tensor],
+    seed: int = 0,
+    processes: Processes = Processes(),  # noqa: B008
+) -> float:
     """The mean loss over fixed videos with fixed noise, fully annealed.
 
     No generator is moved and no weight touched: training goes on as if nothing had been asked.
@@ -138,18 +144,22 @@ def validate(objective: nn.Module, videos: Iterable[Tensor], seed: int = 0) -> f
         objective: As for `fit`.
         videos: Batches [B, T, C, H, W].
         seed: Key of the noise.
+        processes: That share the batches.
     """
     device = _device(objective)
     training = objective.training
     total, count = torch.zeros((), device=device), 0
     with undisturbed():
-        seed_noise(seed, _ANNEALED, device)
+        seed_noise(seed, _ANNEALED, device, processes.rank)
         objective.eval()
         _set_step(objective, _ANNEALED)
-        for video in videos:
+        for video in islice(videos, processes.rank, None, processes.ranks):
             total += objective(video.to(device)).loss * len(video)
             count += len(video)
         objective.train(training)
+    if processes.ranks > 1:
+        both = processes.sum(torch.stack([total.cpu(), torch.tensor(float(count))]))
+        return float(both[0] / both[1])
     return float(total / count)
 
 
@@ -158,26 +168,31 @@ class _Run:
 
     def __init__(
         self,
-        objective: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        update: Step,
         seed: int,
-        clip: float | None,
         rate: Callable[[int], float] | None,
+        cadence: Cadence,
+        validation: Iterable[Tensor] | None,
         checkpoints: Checkpoints | None,
-        log: Log,
+        log: Log | None,
+        processes: Processes,
+        skip: int,
     ) -> None:
-        self.objective = objective
-        self.optimizer = optimizer
+        self.update = update
+        self.objective, self.optimizer = update.objective, update.optimizer
         self.seed = seed
-        self.clip = clip
         self.rate = rate
+        self.cadence = cadence
+        self.validation = validation
         self.checkpoints = checkpoints
-        self.log = log
-        self.device = _device(objective)
+        self.log = log or Log(bar=False)
+        self.processes = processes
+        self.device = _device(self.objective)
         self.on_cpu = self.device.type == "cpu"
-        self._parameters = list(objective.parameters())
         self._window = Window()
         self._best: Best | None = None
+        self._left_out: set[int] = set()  # steps, from 1
+        self._may_skip = skip
         self._frames = 0
         self._seconds = 0.0
         self._clock = self._saved = time.monotonic()
@@ -186,68 +201,124 @@ class _Run:
         """Goes back to the newest checkpoint; returns its finished steps."""
         if self.checkpoints is None:
             return 0
-        self._best = self.checkpoints.best()
-        restored = self.checkpoints.restore(self.objective, self.optimizer)
-        if restored is None:
+        with self.processes.main_first():  # which puts damaged ones aside
+            self._best = self.checkpoints.best()
+            restored = self.checkpoints.restore(self.objective, self.optimizer)
+        step, progress = (0, None) if restored is None else restored
+        if any(self.processes.any(step != self.processes.first(step))):
+            raise RunError(
+                "the processes of this run do not find the same checkpoints; its folder has to "
+                "lie where all of them see it (out=...)"
+            )
+        if progress is None:
+            if self._may_skip:
+                self.save(0)  # there must be something to go back to
             return 0
-        step, progress = restored
         self._window = Window(progress["window"])
         self._seconds = progress["seconds"]
+        self._left_out |= set(progress.get("left_out", ()))  # earlier versions left none out
         return step
+
+    def train(
+        self, step: int, steps: int, videos: Iterator[Tensor], asked: Callable[[], bool]
+    ) -> int:
+        """Takes the steps from `step` on; returns how many are finished in the end."""
+        self._frames, self._clock = 0, time.monotonic()
+        for video in videos:
+            if step + 1 not in self._left_out:
+                self.step(step, video)
+            self.log.advance()
+            step += 1
+            cadence = self.cadence
+            if self.on_cpu or step % cadence.log == 0:
+                self.read()
+            if step % cadence.log == 0:
+                self.report(step)
+            if self.validation is not None and step % cadence.validate == 0:
+                self.validate(step, self.validation)
+            stop, overdue = self.processes.any(asked(), self._unsaved() > cadence.seconds)
+            if step == steps or step % cadence.checkpoint == 0 or overdue or stop:
+                self.save(step)
+            if step == steps:
+                return step
+            if stop:
+                raise Stopped(
+                    f"stopped by SIGTERM after step {step}; the same command goes on from there"
+                )
+        raise RunError(
+            f"the training data ended after {step} of {steps} steps; use a larger data set, a "
+            f"smaller train.batch or fewer train.steps"
+        )
 
     def step(self, step: int, video: Tensor) -> None:
         """One update of the weights; nothing is read from the device."""
-        seed_noise(self.seed, step, self.device)
+        seed_noise(self.seed, step, self.device, self.processes.rank)
         _set_step(self.objective, step)
         if self.rate is not None:
             set_rate(self.optimizer, self.rate(step))
-        self.optimizer.zero_grad()
-        bound: Bound = self.objective(video.to(self.device, non_blocking=True))
-        bound.loss.backward()
-        norm = clip_gradient(self._parameters, self.clip)
-        self.optimizer.step()
-        self._window.append(step + 1, bound.loss, norm, bound.parts)
-        self._frames += video.shape[0] * video.shape[1]
-        self.log.advance()
+        outcome = self.update(video.to(self.device, non_blocking=True))
+        self._window.append(step + 1, outcome.loss, outcome.norm, outcome.parts)
+        self._frames += video.shape[0] * video.shape[1] * self.processes.ranks
 
     def read(self) -> None:
         """Brings losses and parts to the host and checks them."""
         try:
-            self._window.read()
+            self._window.read(self.processes.mean)
         except NonFiniteLoss as error:
-            raise NonFiniteLoss(f"{error}. {self._last_good()}") from None
+            raise NonFiniteLoss(f"{error}. {self._last_good()}", error.step) from None
 
     def _last_good(self) -> str:
         paths = self.checkpoints.paths() if self.checkpoints is not None else []
         kept = f"The last good checkpoint is {paths[0]}" if paths else "No checkpoint was written"
-        return f"{kept}. Try a smaller learning rate, a larger frame std, or gradient clipping."
+        return (
+            f"{kept}. Try a smaller learning rate, a larger frame std, or gradient clipping; "
+            f"train.skip_nonfinite=1 would leave out this one step"
+        )
+
+    def go_back(self, error: NonFiniteLoss) -> int:
+        """Returns to the last checkpoint, to go on without the step that failed.
+
+        Raises:
+            NonFiniteLoss: If no more steps may be left out.
+        """
+        if self.checkpoints is None or len(self._left_out) >= self._may_skip:
+            raise error
+        self._left_out.add(error.step)
+        self.log.say(
+            f"the loss is not finite at step {error.step}: back to the last checkpoint, to go on "
+            f"without that step ({len(self._left_out)} of {self._may_skip} that may be left out)"
+        )
+        self._window = Window()
+        return self.restore()
 
     def report(self, step: int) -> None:
         """Writes the row of the log interval that ends here."""
         passed = time.monotonic() - self._clock
         self._seconds += passed
-        means = self._window.means()
-        self.log.write({
-            "step": step,
-            "loss": means.pop("loss"),
-            "gradient_norm": means.pop("gradient_norm"),
-            "parts": means,
-            "beta": _beta(self.objective),
-            "lr": current_rate(self.optimizer),
-            "frames_per_second": self._frames / passed,
-            "seconds": self._seconds,
-        })  # fmt: skip
+        if self._window:  # else all of its steps are left out
+            means = self._window.means()
+            self.log.write({
+                "step": step,
+                "loss": means.pop("loss"),
+                "gradient_norm": means.pop("gradient_norm"),
+                "parts": means,
+                "beta": _beta(self.objective),
+                "lr": current_rate(self.optimizer),
+                "frames_per_second": self._frames / passed,
+                "seconds": self._seconds,
+            })  # fmt: skip
         self._frames, self._clock = 0, time.monotonic()
 
     def validate(self, step: int, videos: Iterable[Tensor]) -> None:
         """Keeps the weights if no earlier validation was better."""
         with self._stopwatch_held():
-            loss = validate(self.objective, videos, self.seed)
+            loss = validate(self.objective, videos, self.seed, self.processes)
             _set_step(self.objective, step - 1)  # where the last step had left it
             self.log.write({"step": step, "validation": loss})
             if self.checkpoints is not None and (self._best is None or loss < self._best.loss):
                 self._best = Best(step, loss)
-                self.checkpoints.save_best(self._best, self.objective)
+                if self.processes.main:
+                    self.checkpoints.save_best(self._best, self.objective)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint, of finite weights only."""
@@ -255,11 +326,16 @@ class _Run:
         if self.checkpoints is None:
             return
         with self._stopwatch_held():
-            progress = {"window": self._window.state(), "seconds": self._seconds}
-            self.checkpoints.save(step, self.objective, self.optimizer, progress)
+            progress = {
+                "window": self._window.state(),
+                "seconds": self._seconds,
+                "left_out": sorted(self._left_out),
+            }
+            if self.processes.main:
+                self.checkpoints.save(step, self.objective, self.optimizer, progress)
         self._saved = time.monotonic()
 
-    def unsaved(self) -> float:
+    def _unsaved(self) -> float:
         """Seconds since the last checkpoint."""
         return time.monotonic() - self._saved
 
@@ -268,19 +344,6 @@ class _Run:
         start = time.monotonic()
         yield
         self._clock += time.monotonic() - start
-
-
-def clip_gradient(parameters: Sequence[nn.Parameter], norm: float | None) -> Tensor:
-    """Scales the gradient down to a norm over all parameters; returns the norm it had.
-
-    Args:
-        parameters: Those without a gradient are passed over.
-        norm: The largest norm; None leaves the gradient as it is.
-    """
-    if norm is not None:
-        return nn.utils.clip_grad_norm_(parameters, norm)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return nn.utils.get_total_norm(gradients)
 
 
 def _device(objective: nn.Module) -> torch.device:

@@ -18,15 +18,17 @@ import torch
 __all__ = ["generator_states", "restore_generators", "seed_noise", "undisturbed"]
 
 
-def seed_noise(seed: int, step: int, device: torch.device) -> None:
+def seed_noise(seed: int, step: int, device: torch.device, rank: int = 0) -> None:
     """Seeds torch's generators of the CPU and of `device` for one step.
 
     Args:
         seed: The run's seed, at least 0.
         step: The step about to be taken, from 0.
         device: Where the objective computes.
+        rank: Which of several processes draws; each has noise of its own.
     """
-    key = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
+    # A 0 at the end would change nothing: one process is the first of several.
+    key = int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
     # Not torch.manual_seed: it also seeds the generators of devices that are not in use, and
     # formats a stack trace at each call while CUDA is not initialised.
     torch.default_generator.manual_seed(key)

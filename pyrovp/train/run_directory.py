@@ -32,6 +32,7 @@ BUDGET = frozenset({
     "seed", "device", "force", "out", "evaluate", "data.root",
     "train.steps", "train.log_every", "train.validate_every", "train.validate_sequences",
     "train.checkpoint_every", "train.checkpoint_seconds", "train.workers", "train.tensorboard",
+    "train.capture", "train.recompute", "train.skip_nonfinite",
 })  # fmt: skip
 """Dotted keys of a configuration that a run's name does not depend on."""
 
@@ -41,13 +42,16 @@ LATER: dict[str, Any] = {
     "optimiser.amsgrad": False,
     "optimiser.warmup_steps": 0,
     "optimiser.warmup_from": 0.0,
+    "train.accumulate": 1,
+    "train.precision": "float32",
+    "init_from": None,
 }
 """Dotted keys that were added to the settings, with what was done before there was a choice."""
 
 _FILES = (
     "done.json", "metrics.json", "metrics.jsonl", "config.yaml", "predictions.gif",
     "predictions.png", "curves.png", "levels.png", "channels.png", "training.png",
-    "report.html",
+    "report.html", "hierarchy.png",
 )  # fmt: skip
 _FOLDERS = ("checkpoint", "tensorboard", "evaluations", "analyses")
 

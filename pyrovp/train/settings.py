@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrovp.metrics import ssim_preset
+from pyrovp.train.processes import Processes
 
 __all__ = [
     "EvaluateSettings",
@@ -78,6 +79,15 @@ class TrainSettings:
         validate_sequences: Clips in a validation; 0 for no validation.
         workers: Processes that prepare batches ahead; 0 prepares them in the main one.
         tensorboard: Whether to write TensorBoard's event files too.
+        accumulate: Equal parts that a batch is taken in, one after the other, to save memory.
+            With several processes each takes its share of a batch in so many parts.
+        precision: Of the networks: "float32", "tf32" (Nvidia's, from Ampere on) or "bf16".
+            Distributions, bound and weights stay in float32.
+        capture: Whether a step on a GPU is recorded once and then replayed as a whole.
+        recompute: Frames whose activations are kept at a time, the others' being made again for
+            the gradient, to save memory with long clips; 0 keeps all.
+        skip_nonfinite: Steps that may be left out where the loss is not finite, instead of
+            stopping.
     """
 
     steps: int = 600
@@ -89,13 +99,21 @@ class TrainSettings:
     validate_sequences: int = 64
     workers: int = 0
     tensorboard: bool = False
+    accumulate: int = 1
+    precision: str = "float32"
+    capture: bool = True
+    recompute: int = 0
+    skip_nonfinite: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "validate_every", "checkpoint_every"):
+        counts = "steps batch log_every validate_every checkpoint_every accumulate".split()
+        for name in counts:
             _at_least(f"train.{name}", getattr(self, name), 1)
-        for name in ("validate_sequences", "workers"):
+        for name in ("validate_sequences", "workers", "recompute", "skip_nonfinite"):
             _at_least(f"train.{name}", getattr(self, name), 0)
         _positive("train.checkpoint_seconds", self.checkpoint_seconds)
+        if self.precision not in ("float32", "tf32", "bf16"):
+            raise ValueError(f"train.precision is float32, tf32 or bf16, got {self.precision!r}")
 
 
 @dataclass
@@ -144,6 +162,7 @@ class Settings:
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
         force: Whether to start over although there is a finished or a begun run.
         out: The folder of all runs.
+        init_from: Folder of another run whose weights this one starts from; None: fresh ones.
     """
 
     model: Any
@@ -159,6 +178,7 @@ class Settings:
     device: str = "auto"
     force: bool = False
     out: str = "runs"
+    init_from: str | None = None
 
 
 def check_settings(settings: Settings) -> None:
@@ -181,6 +201,13 @@ def check_settings(settings: Settings) -> None:
             f"evaluate.checkpoint=best needs a validation, but train.validate_every="
             f"{train.validate_every}, train.validate_sequences={train.validate_sequences} and "
             f"train.steps={train.steps} make none; lower train.validate_every"
+        )
+    parts = train.accumulate * Processes.present().ranks
+    if train.batch % parts:
+        raise ValueError(
+            f"train.batch={train.batch} does not come apart into {parts} equal parts "
+            f"(train.accumulate={train.accumulate}, {parts // train.accumulate} processes); use "
+            f"a multiple of {parts}"
         )
     if Path(settings.out).is_file():
         raise ValueError(f"out={settings.out} is a file; give the folder of all runs")

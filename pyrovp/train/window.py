@@ -6,6 +6,7 @@ come over in one copy, are checked for NaN and infinity, and are kept as plain n
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -41,8 +42,11 @@ class Window:
         row = {"loss": loss, "gradient_norm": gradient_norm, **parts}
         self._pending.append((step, {name: value.detach() for name, value in row.items()}))
 
-    def read(self) -> None:
+    def read(self, mean: Callable[[Tensor], Tensor] | None = None) -> None:
         """Brings the pending steps to the host.
+
+        Args:
+            mean: Of a vector of numbers over the processes that take these steps together.
 
         Raises:
             NonFiniteLoss: At the first step whose loss or gradient norm is not finite.
@@ -50,14 +54,19 @@ class Window:
         if not self._pending:
             return
         scalars = [value for _, row in self._pending for value in row.values()]
-        numbers = iter(torch.stack(scalars).tolist())
+        stacked = torch.stack(scalars).cpu()
+        numbers = iter((stacked if mean is None else mean(stacked)).tolist())
         pending, self._pending = self._pending, []
         for step, row in pending:
             values = dict(zip(row, numbers, strict=False))
             if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
                 listed = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
-                raise NonFiniteLoss(f"the loss is not finite at step {step}: {listed}")
+                raise NonFiniteLoss(f"the loss is not finite at step {step}: {listed}", step)
             self._rows.append(values)
+
+    def __bool__(self) -> bool:
+        """Whether there are steps that have been read and not yet logged."""
+        return bool(self._rows)
 
     def means(self) -> dict[str, float]:
         """The mean of each number over the steps read so far, and starts afresh."""

@@ -16,6 +16,7 @@ from pyrovp.train import (
     Log,
     NonFiniteLoss,
     RunError,
+    Update,
     clip_gradient,
     fit,
     read_rows,
@@ -29,7 +30,8 @@ from tests.train.toy import ToyBound, ToyObjective, run_toy, toy_adam, toy_video
 def test_one_step_by_hand() -> None:
     """SGD on the toy: weights move by -lr times the gradient at noise keyed (seed, step)."""
     objective, twin = ToyObjective(), ToyObjective()
-    fit(objective, torch.optim.SGD(objective.parameters(), lr=0.1), toy_videos, 1, seed=5)
+    sgd = torch.optim.SGD(objective.parameters(), lr=0.1)
+    fit(Update(objective, sgd), toy_videos, 1, seed=5)
     seed_noise(5, 0, torch.device("cpu"))
     twin.set_step(0)
     x = next(toy_videos(0)).flatten(2)
@@ -122,8 +124,7 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, log_every: int) -> None:
     checkpoints = Checkpoints(tmp_path, "toy")
     with pytest.raises(NonFiniteLoss) as caught:
         fit(
-            objective,
-            toy_adam(objective),
+            Update(objective, toy_adam(objective)),
             toy_videos,
             20,
             cadence=Cadence(log_every, 100, 5),
@@ -159,7 +160,8 @@ def test_clipping(norm: float | None) -> None:
 def test_data_that_end_too_early() -> None:
     objective = ToyObjective()
     with pytest.raises(RunError, match="ended after 3 of 5 steps"):
-        fit(objective, toy_adam(objective), lambda s: iter([torch.rand(1, 2, 1, 2, 2)] * 3), 5)
+        update = Update(objective, toy_adam(objective))
+        fit(update, lambda s: iter([torch.rand(1, 2, 1, 2, 2)] * 3), 5)
 
 
 def test_the_bar_shows_throughput_and_parts(
@@ -167,7 +169,8 @@ def test_the_bar_shows_throughput_and_parts(
 ) -> None:
     objective = ToyObjective()
     cadence = Cadence(1, 100, 100)
-    fit(objective, toy_adam(objective), toy_videos, 4, cadence=cadence, log=Log(tmp_path))
+    update = Update(objective, toy_adam(objective))
+    fit(update, toy_videos, 4, cadence=cadence, log=Log(tmp_path))
     shown = capsys.readouterr().err
     for text in ("4/4", "step/s", "loss=", "frames_per_second=", "z_1="):
         assert text in shown
@@ -181,9 +184,10 @@ def test_a_step_never_waits_for_the_gpu() -> None:
         return (video.pin_memory() for video in toy_videos(step))
 
     optimizer = torch.optim.Adam(objective.parameters(), fused=True)
-    fit(objective, optimizer, toy_videos, 2, cadence=Cadence(100, 100, 100), clip=1.0)
+    update = Update(objective, optimizer, clip=1.0)
+    fit(update, toy_videos, 2, cadence=Cadence(100, 100, 100))
     torch.cuda.set_sync_debug_mode("error")
     try:
-        fit(objective, optimizer, videos, 9, cadence=Cadence(100, 100, 100), clip=1.0)
+        fit(update, videos, 9, cadence=Cadence(100, 100, 100))
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyrovp.train import Cadence, Checkpoints, Log, Warmup, adam, fit, read_rows
+from pyrovp.train import Cadence, Checkpoints, Log, Update, Warmup, adam, fit, read_rows
 from pyrovp.train.optimiser import current_rate, set_rate
 from pyrovp.train.settings import OptimiserSettings
 from tests.train.toy import ToyBound, ToyObjective, toy_videos
@@ -113,8 +113,7 @@ def test_every_step_has_its_rate(tmp_path: Path) -> None:
     objective = Slope()
     start = objective.linear.bias.detach().clone()
     fit(
-        objective,
-        torch.optim.SGD(objective.parameters(), lr=7.0),
+        Update(objective, torch.optim.SGD(objective.parameters(), lr=7.0)),
         toy_videos,
         6,
         rate=Warmup(lr=0.4, start=0.1, steps=3),
@@ -138,8 +137,7 @@ def train(folder: Path, steps: int) -> dict[str, Tensor]:
     random.seed(3)
     np.random.seed(3)
     fit(
-        objective,
-        adam(objective.parameters(), SETTINGS),
+        Update(objective, adam(objective.parameters(), SETTINGS)),
         toy_videos,
         steps,
         rate=Warmup(SETTINGS.lr, SETTINGS.warmup_from, SETTINGS.warmup_steps),

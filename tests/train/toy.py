@@ -12,7 +12,7 @@ import torch._dynamo  # optimisers import it at their first step, which takes se
 from torch import Tensor, nn
 
 from pyrovp.files import atomic_write
-from pyrovp.train import Cadence, Checkpoints, Log, fit
+from pyrovp.train import Cadence, Checkpoints, Log, Update, fit
 
 __all__ = ["ToyBound", "ToyObjective", "run_toy", "toy_adam", "toy_videos"]
 
@@ -89,11 +89,9 @@ def run_toy(
     validation = [video for video, _ in zip(toy_videos(10**6), range(2), strict=False)]
     folder.mkdir(exist_ok=True)
     fit(
-        objective,
-        toy_adam(objective),
+        Update(objective, toy_adam(objective), clip=1.0),
         toy_videos,
         steps,
-        clip=1.0,
         cadence=cadence,
         validation=validation,
         checkpoints=Checkpoints(folder / "checkpoint", "toy"),
