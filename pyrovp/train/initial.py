@@ -59,8 +59,7 @@ def initial_weights(path: str | None, objective: nn.Module) -> InitialWeights | 
     except ValueError as error:
         raise RunError(f"init_from={path}: {error}") from error
     given = nn.ModuleDict({"model": source.model, "guide": source.guide}).state_dict()
-    needed = objective.state_dict()
-    check_shapes(given, needed, f"init_from={path}")
+    check_shapes(_once(given), _once(objective.state_dict()), f"init_from={path}")
     objective.load_state_dict(given)
     return InitialWeights(source.path, source.step, _key(given))
 
@@ -76,8 +75,8 @@ def check_shapes(given: Mapping[str, Tensor], needed: Mapping[str, Tensor], wher
         RunError: With a list of what differs.
     """
     differ = [
-        f"{name} is {_shape(given.get(name))}, needed {_shape(needed.get(name))}"
-        for name in sorted(given.keys() | needed.keys())
+        f"{name}: {_shape(given.get(name))} there, {_shape(needed.get(name))} here"
+        for name in dict.fromkeys([*needed, *given])
         if _shape(given.get(name)) != _shape(needed.get(name))
     ]
     if differ:
@@ -85,19 +84,26 @@ def check_shapes(given: Mapping[str, Tensor], needed: Mapping[str, Tensor], wher
         listed = "\n  ".join([*differ[:_LISTED], *more])
         raise RunError(
             f"{where}: {len(differ)} of {len(needed)} weights do not fit; choose the same model, "
-            f"sizes and frames as that run's config.yaml\n  {listed}"
+            f"sizes and frames as in its config.yaml\n  {listed}"
         )
 
 
+def _once(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor by its first name: model and guide share most of theirs."""
+    seen: dict[tuple[int, torch.Size], str] = {}
+    for name, tensor in weights.items():
+        seen.setdefault((tensor.data_ptr(), tensor.shape), name)
+    return {name: weights[name] for name in seen.values()}
+
+
 def _shape(tensor: Tensor | None) -> str:
-    return "absent" if tensor is None else str(tuple(tensor.shape))
+    return "none" if tensor is None else str(tuple(tensor.shape))
 
 
 def _key(weights: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
+        values = weights[name].detach().cpu().contiguous().flatten()
         digest.update(name.encode())
-        digest.update(
-            weights[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        )
+        digest.update(values.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -1,0 +1,121 @@
+"""Many kills at random moments of a short run, resumed to its end: the weights are the same.
+
+    python -m tests.soak --kills 200
+
+The run is the main job, `experiments/run.py +model=...`, in processes forked from a server that
+has imported everything. Each is killed after a random time, short ones (before its first step) as
+well as long ones; what the last one leaves is compared with a run that was never killed: the
+weights bit by bit, and the figures. This takes seconds a kill, too long for the test suite, which
+kills a few times only.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from experiments import run
+from tests.experiments.tiny import SIZES, TINY
+
+__all__ = ["main", "soak"]
+
+
+def _job(arguments: list[str]) -> None:
+    """The main job, quietly."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    sys.argv = ["run.py", *arguments]
+    run.main()
+
+
+def soak(out: Path, model: str, kills: int, steps: int, seed: int) -> dict[str, int]:
+    """Kills a run so often, lets it finish and compares it with one that was never killed.
+
+    Args:
+        out: An empty folder.
+        model: Name of a system.
+        kills: How often.
+        steps: Of the run.
+        seed: Of the moments.
+
+    Returns:
+        Kills, kills before the first checkpoint, and kills of an evaluation.
+
+    Raises:
+        AssertionError: If weights or figures differ.
+    """
+    budget = [f"train.steps={steps}", "train.checkpoint_every=7", "train.validate_every=50"]
+    given = {argument.split("=")[0] for argument in budget}
+    tiny = [a for a in (*TINY, *SIZES[model]) if a.split("=")[0] not in given]
+    arguments = [f"+model={model}", *tiny, *budget]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.run", "pyrovp.train.experiment"])
+    moment, counts = random.Random(seed), {"kills": 0, "early": 0, "late": 0}
+
+    def start(folder: str) -> multiprocessing.process.BaseProcess:
+        process = context.Process(target=_job, args=([*arguments, f"out={out / folder}"],))
+        process.start()
+        return process
+
+    began = time.monotonic()
+    straight = start("straight")
+    straight.join()
+    assert straight.exitcode == 0
+    whole = time.monotonic() - began
+    while counts["kills"] < kills:
+        process = start("killed")
+        process.join(moment.uniform(0.0, 2.5 * whole / kills) + moment.choice([0.0, 0.3]))
+        if process.is_alive():
+            process.kill()
+            counts["kills"] += 1
+            saved = sorted((out / "killed").glob("*/seed*/checkpoint/step_*.pt"))
+            counts["early"] += not saved
+            counts["late"] += bool(saved) and saved[-1].stem == f"step_{steps:08d}"
+        process.join()
+        assert process.exitcode in (0, -9), process.exitcode
+        if list((out / "killed").glob("*/seed*/done.json")):
+            break
+    last = start("killed")
+    last.join()
+    assert last.exitcode == 0
+    expected, found = (_weights(out / name, steps) for name in ("straight", "killed"))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    figures = [next((out / name).glob("*/seed*/metrics.json")) for name in ("straight", "killed")]
+    assert figures[0].read_text() == figures[1].read_text()
+    return counts
+
+
+def _weights(out: Path, steps: int) -> dict[str, torch.Tensor]:
+    (path,) = out.glob(f"*/seed*/checkpoint/step_{steps:08d}.pt")
+    return torch.load(path, weights_only=True)["objective"]
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--model", default="dlh")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        counts = soak(Path(folder), asked.model, asked.kills, asked.steps, asked.seed)
+    print(
+        f"{asked.model}, {asked.steps} steps: killed {counts['kills']} times ({counts['early']} "
+        f"before the first checkpoint, {counts['late']} while evaluating); weights and figures "
+        f"are those of a run that was never killed"
+    )
+
+
+if __name__ == "__main__":
+    main()
