@@ -31,6 +31,7 @@ from pyrovp.lazy import Row, Table
 from pyrovp.memo import memo
 from pyrovp.models.vta import VTA, Given, VTAState
 from pyrovp.nets.temporal import TemporalConvolutions
+from pyrovp.outline import Inferred, Value
 from pyrovp.programs import PLATE, LatentDynamics, check_blind, check_model
 from pyrovp.segments import prefix, suffix
 
@@ -82,6 +83,25 @@ class VTAGuide(nn.Module):
             state: Given | VTAState = memo(space.begin)(video)
             for t in frames:
                 state = space.step(t, state, posterior)
+
+    def outline(self) -> tuple[Inferred, ...]:
+        """What it does for each level."""
+        return (
+            Inferred(
+                "prefix",
+                "its segment so far",
+                (Value("z", 2), Value("h", 2)),
+                memory="forward",
+                resets=True,
+            ),
+            Inferred(
+                "suffix",
+                "all frames before, its segment from here on",
+                memory="backward",
+                resets=True,
+                gate="convolutions over all frames",
+            ),
+        )
 
     def log_odds(self, x: Tensor) -> Tensor:
         """Of a boundary at each frame, from the features of all: [B, T, F] -> [B, T]."""

@@ -53,12 +53,19 @@ def cwvae(
         levels: L; level n ticks every factor^(n-1) frames.
         factor: k, the temporal abstraction factor.
         state, memory, hidden: S, D and E, the sizes of z, h and the hidden layers.
-        channels, resolution: C and H = W of the frames (32, 64 or 128 pixels).
+        channels, resolution: C and H = W of the frames (16, 32, 64 or 128 pixels).
         width: Multiplies the channels of the convolutions.
         std: σ of the pixels: 1.0 Moving MNIST, 0.1 mazes, 0.4 MineRL; None learns it.
 
     Raises:
         ValueError: For fewer than one level, a factor below 1, or sizes that do not fit.
+
+    Example:
+        >>> model = cwvae(factor=4, resolution=16, width=0.1)
+        >>> [level.clock.period for level in model.hierarchy.levels]
+        [1, 4, 16]
+        >>> model(length=3, batch=2).shape  # drawn from the prior
+        torch.Size([2, 3, 1, 16, 16])
     """
     if levels < 1:
         raise ValueError(f"CW-VAE needs at least 1 level, got {levels}")
@@ -108,7 +115,11 @@ def notmpabs(
     width: float = 1.0,
     std: float | None = 1.0,
 ) -> LatentDynamics[Hierarchy]:
-    """NoTmpAbs: a CW-VAE without temporal abstraction, every level at every frame (k = 1)."""
+    """NoTmpAbs: a CW-VAE without temporal abstraction, every level at every frame (k = 1).
+
+    Args:
+        levels, state, memory, hidden, channels, resolution, width, std: See `cwvae`.
+    """
     return cwvae(
         levels=levels,
         factor=1,
@@ -132,7 +143,11 @@ def rssm(
     width: float = 1.0,
     std: float | None = 1.0,
 ) -> LatentDynamics[Hierarchy]:
-    """RSSM as CW-VAE's baseline: one level at every frame."""
+    """RSSM as CW-VAE's baseline: one level at every frame.
+
+    Args:
+        state, memory, hidden, channels, resolution, width, std: See `cwvae`.
+    """
     return notmpabs(
         levels=1,
         state=state,

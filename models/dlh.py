@@ -55,11 +55,16 @@ def dlh(
         context: Size of the features, of the top-down context and of their networks.
         hidden: Hidden layers of the heads.
         gate: The gate of levels 2 and above; None: `MixtureGate()` of the memory's size.
-        channels, resolution: C and H = W of the frames (32, 64 or 128 pixels).
+        channels, resolution: C and H = W of the frames (16, 32, 64 or 128 pixels).
         width: Multiplies the channels of the convolutions.
 
     Raises:
         ValueError: For fewer than one level or sizes that do not fit.
+
+    Example:
+        >>> model = dlh(std=0.2, levels=2, resolution=16, width=0.1)
+        >>> model(length=3, batch=2).shape  # drawn from the prior
+        torch.Size([2, 3, 1, 16, 16])
     """
     if levels < 1:
         raise ValueError(f"DLH needs at least 1 level, got {levels}")

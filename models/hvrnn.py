@@ -61,6 +61,11 @@ def hvrnn(
 
     Raises:
         ValueError: For no latents, or resolutions that do not fit.
+
+    Example:
+        >>> model = hvrnn(latents=(1, 4, 8), resolution=16, width=2)
+        >>> [level.state.resolution for level in model.hierarchy.levels]
+        [8, 4, 1]
     """
     whole = isinstance(latents, Sequence) and all(isinstance(r, int) for r in latents)
     if not whole or not latents or list(latents) != sorted(set(latents)):
@@ -117,7 +122,11 @@ def vrnn(
     cells: Sequence[int] | None = None,
     likelihood: Likelihood | None = None,
 ) -> LatentDynamics[Hierarchy]:
-    """VRNN as HVRNN's baseline "w/o hier": one level of one pixel, the decoder of six cells."""
+    """VRNN as HVRNN's baseline "w/o hier": one level of one pixel, the decoder of six cells.
+
+    Args:
+        channels, resolution, width, given, lean, cells, likelihood: See `hvrnn`.
+    """
     return hvrnn(
         latents=(1,),
         channels=channels,

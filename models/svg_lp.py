@@ -75,6 +75,11 @@ def svg_lp(
 
     Raises:
         ValueError: For an unknown network, or sizes that do not fit.
+
+    Example:
+        >>> model = svg_lp(resolution=16, width=0.1)
+        >>> model.hierarchy.levels[0].memory.size, model.hierarchy.given
+        (256, 1)
     """
     if network not in NETWORKS:
         raise ValueError(f"SVG's network is dcgan or vgg, got {network!r}")

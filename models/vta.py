@@ -46,6 +46,7 @@ from pyrovp.lazy import Deferred, Lazy, stack_frames
 from pyrovp.levels import Level
 from pyrovp.memo import memo
 from pyrovp.nets import Joint, SignedPixels, StridedDecoder, StridedEncoder, UnitTanh
+from pyrovp.outline import LevelOutline, Outline, Value, brief
 from pyrovp.programs import LatentDynamics
 from pyrovp.segments import past, reset_or_update, update_or_copy
 from pyrovp.sites import STATE, site
@@ -141,6 +142,7 @@ class VTA(StateSpace):
         self.parent = Joint((above.memory.size, above.state.size), below.memory.size)
         self.output = Joint((below.memory.size, below.state.size), features)
         self.gate = gate.build(features)
+        self.emits = emission
         self.emission = emission.build((features,))
 
     def begin(self, video: Tensor) -> Given:
@@ -190,6 +192,29 @@ class VTA(StateSpace):
     def changes(self, t: int, state: VTAState) -> list[Tensor | None]:
         """The observation changes at every frame, the abstraction at boundaries."""
         return [torch.ones_like(state.m), state.m.detach()]
+
+    def outline(self) -> Outline:
+        """Who reads what; level 2's state and memory come down as one feature a."""
+        below, above = self.levels
+        parent, output = (Value("z", 2), Value("h", 2)), (Value("z", 1), Value("h", 1))
+        return Outline(
+            levels=(
+                LevelOutline(below, (Value("z", 1, True), *parent), (Value("h", 1),)),
+                LevelOutline(
+                    above,
+                    takes=(Value("z", 2, True),),
+                    predicts=(Value("h", 2),),
+                    decides=tuple(value._replace(last=True) for value in output),
+                    starts=True,
+                ),
+            ),
+            wiring=f"z_2 and h_2 as one feature of {below.memory.size}, h_1 itself at a boundary",
+            encoder=f"{brief(self.encoder)}, {self.encoder.features} features",
+            emission=brief(self.emits),
+            emits=output,
+            given=self.given,
+            tail=self.tail,
+        )
 
     def _first(self, past: Tensor, t: int) -> VTAState:
         """Before the first predicted frame: zeros, and a boundary ahead."""
@@ -249,6 +274,11 @@ def vta(
     Raises:
         ValueError: For sizes that do not fit, no given frame or no tail, or segments of another
             kind.
+
+    Example:
+        >>> model = vta(resolution=16, features=8)
+        >>> len(model.scored(30))  # five frames are given, five more close the clip
+        20
     """
     if not isinstance(segments, SegmentPrior | None):
         raise ValueError(

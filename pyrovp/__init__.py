@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrovp.cells import GRU, LSTM, ConvLSTM, FromContext, Learned, NormedConvLSTM, Zeros
 from pyrovp.clocks import Every
+from pyrovp.describe import describe
 from pyrovp.emission import (
     BernoulliLikelihood,
     DecodedFrames,
@@ -29,10 +30,12 @@ from pyrovp.memo import memo, memoised
 from pyrovp.nets import MLP, DCGANDecoder, DCGANEncoder, ResidualEncoder
 from pyrovp.posteriors import OwnHead, SharedTrunk, Twin
 from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.render import render
 from pyrovp.state_space import StateSpace
 from pyrovp.wiring import Dense, Parent, TopDown
 
 if TYPE_CHECKING:
+    from pyrovp.draw.hierarchy import draw_hierarchy
     from pyrovp.train.trained import load
 
 __all__ = [
@@ -78,9 +81,12 @@ __all__ = [
     "UpwardFrames",
     "VaDE",
     "Zeros",
+    "describe",
+    "draw_hierarchy",
     "load",
     "memo",
     "memoised",
+    "render",
 ]
 
 __version__ = "0.1.0"
@@ -92,4 +98,8 @@ def __getattr__(name: str) -> Any:
         from pyrovp.train.trained import load
 
         return load
+    if name == "draw_hierarchy":  # and only who draws imports matplotlib
+        from pyrovp.draw.hierarchy import draw_hierarchy
+
+        return draw_hierarchy
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

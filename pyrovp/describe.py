@@ -1,40 +1,74 @@
-"""A model in a few lines of text: its levels from the slowest down, and where its weights are.
+"""A model in a few lines of text: its levels from the slowest down, who reads what, its weights.
 
 level  ticks           gate                       memory   state
 2      every 4 frames  MixtureGate(KLComparison)  GRU 200  Gaussian 20
 1      every frame     -                          GRU 200  Gaussian 20
 
+level   memory takes in  gate sees  z predicted from  z inferred from
+2       last z_2         h_2        h_2               OwnHead of the sum over 4 frames (200)
+1       last z_1         -          h_1, c_2          OwnHead of the frame (200), c_2
+frames  c_1
+
+wiring    TopDown, contexts c of 200
+encoder   DCGANEncoder, 200 features
+emission  GaussianFrames(DCGANDecoder, std 0.2)
+
 parameters  encoder 1,234 + dynamics (567 + 567) + ... = 12,345
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from torch import nn
 
-from pyrovp.cells import Memory
-from pyrovp.heads import Latent
+from pyrovp.gates import Gate
 from pyrovp.levels import Level
-from pyrovp.sizes import Map
+from pyrovp.outline import Inferred, Outline, named, sized
+from pyrovp.state_space import StateSpace
 
-__all__ = ["count_parameters", "describe", "unseen_levels"]
+__all__ = ["count_parameters", "describe", "gate_name", "inferences", "unseen_levels"]
 
 
 def describe(model: nn.Module, guide: nn.Module | None = None) -> str:
-    """The hierarchy as a table, then the parameters of each part and in total.
+    """The hierarchy as a table, who reads what, then the parameters of each part and in total.
 
     Args:
-        model: With a `hierarchy`; any other module is described by its parts alone.
-        guide: Its own parts are listed after the model's; what it shares is counted once.
+        model: A model, or its hierarchy; any other module is described by its parts alone.
+        guide: Says what beliefs are inferred from. Its own parts are listed after the model's;
+            what it shares is counted once.
+
+    Example:
+        >>> from pyrovp import models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> print(describe(model).splitlines()[1])
+        1      every frame  -     GRU 8   Gaussian 2
     """
-    hierarchy = getattr(model, "hierarchy", None)
-    table = [] if hierarchy is None else [*_table(hierarchy.levels), ""]
-    return "\n".join([*table, *_parameters(model, guide)])
+    lines: list[str] = []
+    space = model if isinstance(model, StateSpace) else getattr(model, "hierarchy", None)
+    if isinstance(space, StateSpace):
+        outline, inferred = space.outline(), inferences(guide)
+        lines += [*_table(space.levels), "", *_readers(outline, inferred), "", *_joined(outline)]
+        lines += ["" for _ in lines[-1:] if lines[-1]]
+    return "\n".join([*lines, *_parameters(model, guide)])
+
+
+def inferences(guide: nn.Module | None) -> tuple[Inferred, ...]:
+    """What a guide says it does for each level; a guide of one's own may say nothing."""
+    outline = getattr(guide, "outline", None)
+    return () if outline is None else outline()
 
 
 def count_parameters(*modules: nn.Module) -> int:
     """Number of parameters, each counted once however many modules share it."""
     shared = {id(p): p.numel() for module in modules for p in module.parameters()}
     return sum(shared.values())
+
+
+def gate_name(gate: Gate | None) -> str:
+    """A gate and its rule; "" for no gate."""
+    rule = getattr(gate, "rule", None)
+    inside = "" if rule is None else f"({type(rule).__name__})"
+    return "" if gate is None else type(gate).__name__ + inside
 
 
 def unseen_levels(model: nn.Module, context: int) -> str | None:
@@ -68,16 +102,50 @@ def unseen_levels(model: nn.Module, context: int) -> str | None:
 def _table(levels: Sequence[Level]) -> Iterator[str]:
     rows = [("level", "ticks", "gate", "memory", "state")]
     for n, level in reversed(list(enumerate(levels, 1))):
-        period, gate = level.clock.period, level.gate
-        rule = getattr(gate, "rule", None)
+        period, memory, state = level.clock.period, level.memory, level.state
         rows.append((
             str(n),
             "every frame" if period == 1 else f"every {period} frames",
-            "-" if gate is None else _name(gate) + (f"({_name(rule)})" if rule else ""),
-            _sized(level.memory),
-            _sized(level.state),
+            gate_name(level.gate) or "-",
+            f"{type(memory).__name__} {sized(memory.output)}",
+            f"{type(state).__name__} {sized(state.output)}",
         ))  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield from _aligned(rows)
+
+
+def _readers(outline: Outline, inferred: Sequence[Inferred]) -> Iterator[str]:
+    """Who reads what, as a table, without the columns that hold nothing."""
+    rows = [("level", "memory takes in", "gate sees", "z predicted from", "z inferred from")]
+    pairs = zip_longest(outline.levels, inferred)
+    for n, (one, seen) in reversed(list(enumerate(pairs, 1))):
+        belief = "-" if seen is None else ", ".join(
+            [f"{seen.posterior} of {seen.evidence}", *map(str, seen.sees)]
+        )  # fmt: skip
+        given = " (starts from the given frames)" if one.starts else ""
+        takes = named(one.takes) + given
+        rows.append((str(n), takes, named(one.decides), named(one.predicts), belief))
+    rows.append(("frames", named(outline.emits), "-", "-", "-"))
+    columns = [column for column in zip(*rows, strict=True) if set(column[1:]) != {"-"}]
+    last = ["" if cell == "-" else cell for cell in rows[-1]]
+    yield from _aligned([*zip(*(column[:-1] for column in columns), strict=True), last])
+
+
+def _joined(outline: Outline) -> Iterator[str]:
+    given = f"frames that condition the model: {outline.given}"
+    tail = f"last frames of a training clip, seen by the guide alone: {outline.tail}"
+    for name, text in (
+        ("wiring", outline.wiring),
+        ("encoder", outline.encoder),
+        ("emission", outline.emission),
+        ("given", given if outline.given else ""),
+        ("tail", tail if outline.tail else ""),
+    ):
+        if text:
+            yield f"{name:8}  {text}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     for row in rows:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
@@ -107,14 +175,3 @@ def _parts(module: nn.Module, seen: set[int]) -> list[tuple[str, int]]:
         if new:
             counts.append((name, sum(new.values())))
     return counts
-
-
-def _sized(part: Memory | Latent) -> str:
-    """Its kind and size: a vector's length, or a map's channels and place."""
-    size = part.output
-    place = f" x {size.resolution} x {size.resolution}" if isinstance(size, Map) else ""
-    return f"{_name(part)} {part.size}{place}"
-
-
-def _name(value: object) -> str:
-    return type(value).__name__

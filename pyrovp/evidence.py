@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyrovp.nets.convolution import channels_last
+from pyrovp.nets.lowered import lowered
+from pyrovp.nets.remade import apart, at_once, joined, remade
 from pyrovp.sizes import Map, Size
 
 __all__ = [
@@ -51,6 +53,10 @@ class PastFrame:
 
     Args:
         resolution: Of the map it takes from a pyramid of features; None: the level's own.
+
+    Example:
+        >>> PastFrame(resolution=1)  # SVG's vector of a frame
+        PastFrame(resolution=1)
     """
 
     resolution: int | None = None
@@ -65,6 +71,12 @@ class Ladder(nn.Module):
     Shapes:
         features: [B, T, X]
         returns: one [B, T, X_n] for each level
+
+    Example:
+        >>> import torch
+        >>> ladder = Ladder([nn.Linear(8, 4), nn.Linear(4, 2)])
+        >>> [rung.shape[-1] for rung in ladder(torch.ones(1, 5, 8))]
+        [8, 4, 2]
     """
 
     def __init__(self, lifts: Sequence[nn.Module]) -> None:
@@ -95,10 +107,26 @@ def encode(encoder: nn.Module, video: Tensor) -> Features:
         )
     batch, length = video.shape[:2]
     if not isinstance(getattr(encoder, "features", None), dict):
-        return encoder(video.flatten(0, 1)).unflatten(0, (batch, length))
+        features = lowered(_vectors)(encoder, video.flatten(0, 1))
+        return features.unflatten(0, (batch, length))
     frames = channels_last(video.transpose(0, 1).flatten(0, 1))
-    pyramid = encoder(frames, steps=length)
+    pyramid = lowered(_pyramid)(encoder, frames, length)
     return {r: f.unflatten(0, (length, batch)).transpose(0, 1) for r, f in pyramid.items()}
+
+
+def _vectors(encoder: nn.Module, frames: Tensor) -> Tensor:
+    """Features of frames [N, C, H, W]."""
+    return joined([remade(encoder, part) for part in apart(frames, at_once(len(frames)))])
+
+
+def _pyramid(encoder: nn.Module, frames: Tensor, steps: int) -> dict[int, Tensor]:
+    """Maps of frames [T B, C, H, W] of so many time steps."""
+    batch = len(frames) // steps
+    parts = [
+        remade(encoder, part, steps=len(part) // batch)
+        for part in apart(frames, batch * at_once(steps, batch))
+    ]
+    return {r: joined([part[r] for part in parts]) for r in parts[0]}
 
 
 def features_of(encoder: nn.Module) -> int | dict[int, int]:
@@ -118,6 +146,10 @@ def features_of(encoder: nn.Module) -> int | dict[int, int]:
 
 def seen_size(encoder: nn.Module, resolution: int, vector: bool) -> Size:
     """The size of what `tap` gives.
+
+    Args:
+        encoder: Whose features they are.
+        resolution, vector: As for `tap`.
 
     Raises:
         ValueError: If the encoder has no such map.
@@ -139,7 +171,13 @@ def seen_size(encoder: nn.Module, resolution: int, vector: bool) -> Size:
 
 
 def tap(features: Features, resolution: int, vector: bool) -> Tensor:
-    """A level's share of the features: [B, T, C, r, r], or as vectors [B, T, X]."""
+    """A level's share of the features: [B, T, C, r, r], or as vectors [B, T, X].
+
+    Args:
+        features: Of all frames.
+        resolution: r, of the map that is taken from a pyramid.
+        vector: Whether the level knows vectors only.
+    """
     if not isinstance(features, dict):
         return features
     maps = features[resolution]
@@ -147,7 +185,7 @@ def tap(features: Features, resolution: int, vector: bool) -> Tensor:
 
 
 def first(features: Features, count: int) -> Features:
-    """Those of the first frames."""
+    """Those of the first frames, [B, count, ...]."""
     return _sliced(features, slice(0, count))
 
 
@@ -168,6 +206,11 @@ def windows(features: Tensor, period: int) -> Tensor:
     Shapes:
         features: [B, T, ...]
         returns: [B, ceil(T / period), ...]
+
+    Example:
+        >>> import torch
+        >>> windows(torch.ones(1, 5, 1), period=2).flatten()  # the last window is half there
+        tensor([2., 2., 1.])
     """
     if period == 1:
         return features

@@ -10,6 +10,7 @@ then draws all ticks of such a level before it turns to the next one.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyro.distributions as dist
 import torch
@@ -21,6 +22,7 @@ from pyrovp.evidence import Features, before, encode, features_of, first, seen_s
 from pyrovp.lazy import stack_frames
 from pyrovp.levels import Level
 from pyrovp.memo import memo
+from pyrovp.outline import LevelOutline, Outline, Value, brief, sized
 from pyrovp.sizes import Map, Size, channels, dims
 from pyrovp.state import Context, LevelState, State
 from pyrovp.state_space import StateSpace
@@ -53,7 +55,20 @@ class Hierarchy(StateSpace):
         dynamics: Their networks, in the same order.
         parts: The same as a typed tuple, without the look-ups of a module list: every site of
             every frame asks.
+        emits: The emission's description.
         looks: Whether a step needs the features of the frame before.
+
+    Example:
+        >>> from functools import partial
+        >>> from pyrovp import GRU, DCGANDecoder, DCGANEncoder, Gaussian, GaussianFrames, TopDown
+        >>> hierarchy = Hierarchy(
+        ...     [Level(memory=GRU(8), state=Gaussian(2)) for _ in range(2)],
+        ...     TopDown(width=16),
+        ...     DCGANEncoder(channels=1, resolution=16),
+        ...     GaussianFrames(partial(DCGANDecoder, channels=1, resolution=16), std=0.4),
+        ... )
+        >>> hierarchy.encoder.features, [part.receives for part in hierarchy.dynamics]
+        (1024, [(16,), (16,)])
     """
 
     def __init__(
@@ -109,6 +124,7 @@ class Hierarchy(StateSpace):
             {str(n): cell for n, cell in enumerate(gates) if cell is not None}
         )
         self._sweep = Sweep(self.levels, self.parts, gates, given)
+        self.emits = emission
         self.emission: FrameModel = emission.build(
             built[-1].hands_down, features_of(encoder), given
         )
@@ -199,6 +215,31 @@ class Hierarchy(StateSpace):
             for level, now in zip(self.levels, state.levels, strict=True)
         ]
 
+    def outline(self) -> Outline:
+        """Who reads what; see `StateSpace.outline`."""
+        depth, levels = len(self.levels), list[LevelOutline]()
+        for n, (level, dynamics) in enumerate(zip(self.levels, self.parts, strict=True), 1):
+            one = dynamics.outline(level, n, self.wiring.handed(n, depth))
+            if levels and levels[-1].level.gate is not None and level.gate is not None:
+                one = replace(one, decides=(*one.decides, Value("e", n - 1)))  # nested
+            levels.append(one)
+        handed = self.wiring.handed(0, depth)
+        contexts = [part.hands_down for part in self.parts]
+        sizes = sorted({sized(size) for parts in contexts for size in parts})
+        own = any(value.kind == "c" for value in handed)  # the others' sizes are the levels'
+        return Outline(
+            tuple(levels),
+            wiring=brief(self.wiring) + (f", contexts c of {', '.join(sizes)}" if own else ""),
+            encoder=f"{brief(self.encoder)}, {_features(features_of(self.encoder))}",
+            emission=brief(self.emits),
+            emits=(
+                *handed,
+                *((Value("x", last=True),) if self.emission.feeds_back else ()),
+            ),
+            remembers=type(self.emission).initial is not FrameModel.initial,
+            given=self.given,
+        )
+
     def follow(self, video: Tensor, frames: range) -> tuple[list[State], dist.TorchDistribution]:
         """The states of a video's frames and what they emit; see `StateSpace.follow`."""
         states, contexts = walk(self, video, frames)
@@ -244,6 +285,12 @@ class Hierarchy(StateSpace):
                 "this hierarchy reads past frames: start from `begin(video)` with given frames"
             )
         return encode(self.encoder, state.seen.unsqueeze(-4))
+
+
+def _features(size: int | dict[int, int]) -> str:
+    if isinstance(size, int):
+        return f"{size} features"
+    return f"maps {', '.join(sized(Map(c, r)) for r, c in sorted(size.items(), reverse=True))}"
 
 
 def _place(level: Level) -> tuple[int, bool]:

@@ -8,7 +8,7 @@ Twin           q = head([cell(evidence), shown])             a memory of the gui
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import ClassVar, Literal, cast
 
 from torch import Tensor, nn
 
@@ -26,7 +26,12 @@ class PosteriorHead(abc.ABC):
     The module built has `early(evidence, given)`, the evidence's share taken for all ticks at
     once, and `forward(*shown, early, trunk)`, the packed belief [..., 2Z]; `trunk` is the prior's
     head. `given` are the level's features of the frames that condition the model.
+
+    Attributes:
+        memory: Whether evidence passes through a memory of the guide's own: "forward" in time.
     """
+
+    memory: ClassVar[Literal["none", "forward"]] = "none"
 
     def check(self, shown: tuple[Size, ...], prior: Head) -> None:  # noqa: B027
         """Refuses a level that this posterior does not fit; by default none.
@@ -34,6 +39,9 @@ class PosteriorHead(abc.ABC):
         Args:
             shown: Sizes of what a posterior sees of the level.
             prior: The level's prior head.
+
+        Raises:
+            ValueError: If there is no fit.
         """
 
     @abc.abstractmethod
@@ -47,6 +55,9 @@ class PosteriorHead(abc.ABC):
             shown: Sizes of what it shows of itself.
             evidence: Size of the frames' features at this level.
             given: Number of frames that condition the model.
+
+        Raises:
+            ValueError: If its own options do not suit the level's state.
         """
 
 
@@ -56,6 +67,15 @@ class OwnHead(PosteriorHead):
 
     Args:
         hidden: Widths of its hidden layers, for heads of dense layers; None: as the prior's.
+
+    Example:
+        >>> import torch
+        >>> from pyrovp import GRU
+        >>> level = Level(memory=GRU(8), state=Gaussian(2))
+        >>> posterior = OwnHead().build(level, shown=(3,), evidence=5, given=0)
+        >>> early = posterior.early(torch.ones(4, 5))
+        >>> posterior(torch.ones(4, 3), early, None).shape  # mean and std
+        torch.Size([4, 4])
     """
 
     hidden: tuple[int, ...] | None = None
@@ -95,7 +115,17 @@ class Twin(PosteriorHead):
     Reference:
         Improved Conditional VRNNs for Video Prediction (Castrejon, Ballas, Courville, 2019),
         Section 4.2; Stochastic Video Generation with a Learned Prior (Denton, Fergus, 2018).
+
+    Example:
+        >>> import torch
+        >>> from pyrovp import GRU
+        >>> level = Level(memory=GRU(8), state=Gaussian(2))
+        >>> posterior = Twin().build(level, shown=(3,), evidence=5, given=0)
+        >>> posterior.early(torch.ones(4, 10, 5)).shape  # its memory at all ten frames
+        torch.Size([4, 10, 8])
     """
+
+    memory = "forward"
 
     def build(
         self, level: Level, shown: tuple[Size, ...], evidence: Size, given: int
@@ -129,6 +159,13 @@ class SharedTrunk(PosteriorHead):
         Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2: "We reuse all
         weights of the generative model for inference except for the output layer". The released
         code does not: its posterior has two hidden layers of its own.
+
+    Example:
+        >>> from pyrovp import GRU
+        >>> level = Level(memory=GRU(8), state=Gaussian(2, hidden=(16,)))
+        >>> posterior = SharedTrunk().build(level, shown=(8,), evidence=5, given=0)
+        >>> sum(p.numel() for p in posterior.parameters())  # an output layer: (16 + 5) · 4 + 4
+        88
     """
 
     def check(self, shown: tuple[Size, ...], prior: Head) -> None:

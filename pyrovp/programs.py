@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.evidence import Ladder, encode, features_of, whole_windows, windows
+from pyrovp.gates import Gate
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.levels import Level
 from pyrovp.memo import memo
 from pyrovp.nets.mlp import MLP
+from pyrovp.outline import Inferred, sized
 from pyrovp.posteriors import OwnHead, PosteriorHead, Twin
 from pyrovp.sizes import Size
 from pyrovp.state_space import StateSpace
@@ -43,8 +45,10 @@ class LatentDynamics(nn.Module, Generic[S_co]):
             as in `LatentDynamics[Hierarchy]`.
 
     Example:
-        >>> model(video)                        # scores a video      # doctest: +SKIP
-        >>> model(length=100, batch=8)          # draws one           # doctest: +SKIP
+        >>> from pyrovp import models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> model(length=5, batch=2).shape  # draws a video; model(video) scores one
+        torch.Size([2, 5, 1, 16, 16])
     """
 
     def __init__(self, hierarchy: S_co) -> None:
@@ -120,6 +124,20 @@ class Filtering(nn.Module):
 
     Raises:
         ValueError: For what is no hierarchy or no posterior, or one that does not fit its level.
+
+    Attributes:
+        kinds: The posterior of each level.
+        sizes: Size of a frame's features as each level's posterior sees them.
+
+    Example:
+        >>> from pyro import poutine
+        >>> import torch
+        >>> from pyrovp import models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> guide = Filtering(model.hierarchy, lift=(8,))
+        >>> trace = poutine.trace(guide).get_trace(torch.rand(2, 3, 1, 16, 16))
+        >>> [name for name in trace.stochastic_nodes if name.startswith("z")]
+        ['z_1_0', 'z_1_1', 'z_1_2']
     """
 
     def __init__(
@@ -134,7 +152,7 @@ class Filtering(nn.Module):
         super().__init__()
         _check_hierarchy("Filtering", hierarchy, Hierarchy)
         self.hierarchy = hierarchy
-        kinds = _kinds(posterior, hierarchy.levels)
+        self.kinds = kinds = tuple(_kinds(posterior, hierarchy.levels))
         self.ladder: Ladder | None = None
         own = features_of(hierarchy.encoder)
         sizes: Sequence[Size]
@@ -145,6 +163,7 @@ class Filtering(nn.Module):
             self.ladder = Ladder(
                 [MLP(a, lift, b, activation) for a, b in zip(rungs, rungs[1:], strict=False)]
             )
+        self.sizes = tuple(sizes)
         heads = []
         for kind, level, part, size in zip(
             kinds, hierarchy.levels, hierarchy.parts, sizes, strict=True
@@ -159,6 +178,25 @@ class Filtering(nn.Module):
         if self.ladder is not None:
             return self.ladder(features)
         return [self.hierarchy.evidence(level, features) for level in self.hierarchy.levels]
+
+    def outline(self) -> tuple[Inferred, ...]:
+        """What it does for each level."""
+        hierarchy, levels = self.hierarchy, self.hierarchy.levels
+        inferred = []
+        for n, (kind, level) in enumerate(zip(self.kinds, levels, strict=True), 1):
+            period, handed = level.clock.period, hierarchy.wiring.handed(n, len(levels))
+            what = "the frame" if period == 1 else f"the sum over {period} frames"
+            inferred.append(
+                Inferred(
+                    posterior=type(kind).__name__,
+                    evidence=f"{what} ({sized(self.sizes[n - 1])})",
+                    sees=hierarchy.parts[n - 1].shown_as(n, handed),
+                    frames=period,
+                    memory=kind.memory,
+                    gate="" if level.gate is None else _rule(level.gate),
+                )
+            )
+        return tuple(inferred)
 
     def forward(
         self, video: Tensor, *, ends: bool = True, blind: Collection[int] = frozenset()
@@ -182,8 +220,17 @@ class Filtering(nn.Module):
             walk(self.hierarchy, video, frames, posterior)
 
 
+def _rule(gate: Gate) -> str:
+    """How a guide infers it; a gate that needs no rule decides by itself."""
+    return type(getattr(gate, "rule", gate)).__name__
+
+
 def check_model(model: object) -> None:
-    """Refuses what is no model, such as a model's hierarchy."""
+    """Refuses what is no model, such as a model's hierarchy.
+
+    Raises:
+        ValueError: For that.
+    """
     if not isinstance(model, LatentDynamics):
         raise ValueError(
             "a model is needed, such as pyrovp.models makes, or LatentDynamics(hierarchy), got a "
@@ -192,7 +239,11 @@ def check_model(model: object) -> None:
 
 
 def check_blind(blind: object, levels: int) -> None:
-    """Refuses what is no collection of numbers of levels, which count from 1."""
+    """Refuses what is no collection of numbers of levels, which count from 1.
+
+    Raises:
+        ValueError: For that.
+    """
     known = range(1, levels + 1)
     if not isinstance(blind, Collection) or not all(level in known for level in blind):
         raise ValueError(

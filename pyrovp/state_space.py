@@ -9,7 +9,7 @@ r"""A latent state-space model of videos, in a handful of verbs.
 
 Frames count from 0. The first `given` ones condition the model: they are neither drawn nor
 scored. Training calls `follow`, prediction `takes`, `follow` along the context, then `step` and
-`emit`; `changes` is for tables and pictures. Nothing else is asked of a model.
+`emit`; `changes` and `outline` are for tables and pictures. Nothing else is asked of a model.
 """
 
 import abc
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pyrovp.levels import Level
 from pyrovp.memo import memo
+from pyrovp.outline import LevelOutline, Outline
 
 __all__ = ["StateSpace"]
 
@@ -59,6 +60,11 @@ class StateSpace(nn.Module, abc.ABC):
     @abc.abstractmethod
     def changes(self, t: int, state: Any) -> list[Tensor | None]:
         """For each level, where frame t changed it, 0 or 1 [...]; None: it did not tick."""
+
+    def outline(self) -> Outline:
+        """Who reads what; by default no more than the levels is said."""
+        levels = tuple(LevelOutline(level) for level in self.levels)
+        return Outline(levels, given=self.given, tail=self.tail)
 
     def see(self, state: Any, frame: Tensor) -> Any:
         """The state, given that its frame was this one [B, C, H, W]."""

@@ -18,6 +18,8 @@ from pyrovp.emission.likelihood import (
     check_likelihood,
 )
 from pyrovp.evidence import Features
+from pyrovp.nets.lowered import lowered
+from pyrovp.nets.remade import apart, at_once, joined, remade
 from pyrovp.sizes import Size, dims
 from pyrovp.state import Context
 
@@ -34,6 +36,14 @@ class DecodedFrames(Emission):
 
     Raises:
         ValueError: For what is no likelihood.
+
+    Example:
+        >>> from functools import partial
+        >>> from pyrovp import BernoulliLikelihood, DCGANDecoder
+        >>> decoder = partial(DCGANDecoder, channels=1, resolution=16)
+        >>> frames = DecodedFrames(decoder, BernoulliLikelihood()).build(inputs=(8,))
+        >>> frames((torch.zeros(2, 5, 8),)).frames.event_shape  # five contexts
+        torch.Size([5, 1, 16, 16])
     """
 
     decoder: Callable[[int], nn.Module]
@@ -63,6 +73,13 @@ class GaussianFrames(Emission):
 
     Raises:
         ValueError: If σ is not positive and finite.
+
+    Example:
+        >>> from functools import partial
+        >>> from pyrovp import DCGANDecoder
+        >>> emission = GaussianFrames(partial(DCGANDecoder, channels=1, resolution=16), std=0.4)
+        >>> emission.build(inputs=(8, 3))((torch.zeros(2, 5, 8), torch.zeros(2, 5, 3))).frames.std
+        0.4
     """
 
     decoder: Callable[[int], nn.Module]
@@ -97,8 +114,12 @@ class _Decoded(FrameModel):
         parts = [_flat(part, events) for part, events in zip(contexts, self.events, strict=True)]
         leading = common_shape(*(part.shape[:-1] for part in parts))
         context = torch.cat([part.expand(*leading, -1) for part in parts], -1)
-        frames = self.decoder(context.flatten(0, -2)).unflatten(0, leading)
+        frames = lowered(self._decoded)(context.flatten(0, -2)).unflatten(0, leading)
         return Emitted(self.likelihood(frames), memory)
+
+    def _decoded(self, context: Tensor) -> Tensor:
+        parts = apart(context, at_once(len(context)))
+        return joined([remade(self.decoder, part) for part in parts])
 
 
 def _flat(part: Tensor, events: int) -> Tensor:

@@ -72,6 +72,10 @@ class LearnedStd:
 
     Raises:
         ValueError: If it is not positive and finite.
+
+    Example:
+        >>> sum(p.numel() for p in GaussianLikelihood(LearnedStd(0.5)).build().parameters())
+        1
     """
 
     initial: float = 0.5
@@ -117,6 +121,11 @@ class LaplaceLikelihood(Likelihood):
 
     Raises:
         ValueError: If the scale is not positive and finite.
+
+    Example:
+        >>> black, white = torch.zeros(1, 1, 1, 1, 2), torch.ones(1, 1, 1, 1, 2)
+        >>> LaplaceLikelihood().build()(black).log_prob(white)  # -2 errors of 1, less 2 log 2
+        tensor([-3.3863])
     """
 
     scale: float = 1.0
@@ -134,6 +143,10 @@ class BernoulliLikelihood(Likelihood):
     """Bernoulli pixels of decoded logits: the negative binary cross-entropy.
 
     Targets may be grey, in [0, 1]; the score is then no normalised density.
+
+    Example:
+        >>> BernoulliLikelihood().build()(torch.zeros(1, 1, 1, 1, 2)).mean  # of logits 0
+        tensor([[[[[0.5000, 0.5000]]]]])
     """
 
     takes_logits: ClassVar[bool] = True

@@ -21,6 +21,8 @@ from pyrovp.cells import LSTM, Memory
 from pyrovp.emission.base import Emission, Emitted, FrameModel
 from pyrovp.emission.likelihood import Likelihood, check_likelihood
 from pyrovp.evidence import Features
+from pyrovp.nets.lowered import lowered
+from pyrovp.nets.remade import apart, at_once, joined, remade
 from pyrovp.nets.skip_decoder import SkipDecoder
 from pyrovp.sizes import Size
 from pyrovp.state import Context
@@ -42,6 +44,15 @@ class SkipFrames(Emission):
     Raises:
         ValueError: For what is no likelihood, fewer than one frame with maps, or a memory that is
             a map.
+
+    Example:
+        >>> from functools import partial
+        >>> from pyrovp import GaussianLikelihood
+        >>> from pyrovp.nets import SkipDCGANDecoder
+        >>> decoder = partial(SkipDCGANDecoder, channels=1, resolution=16, features=8, width=0.05)
+        >>> emission = SkipFrames(decoder, GaussianLikelihood(0.5), context=2)
+        >>> emission.build(inputs=(3,), features={8: 13, 4: 26, 1: 8}).feeds_back
+        True
     """
 
     decoder: Callable[[], SkipDecoder]
@@ -117,7 +128,7 @@ class _Predicted(FrameModel):
             seen = given[1].flatten(-3)
             if self.given > self.context:  # the last maps it may read are those of a given frame
                 maps = {r: given[r][:, self.context - 1] for r in self.decoder.skips}
-                frozen = self.decoder.shares(maps)
+                frozen = lowered(self.decoder.shares)(maps)
         return _Going(self.start(seen, batch, like), self.given - 1, frozen)
 
     def forward(
@@ -132,10 +143,20 @@ class _Predicted(FrameModel):
         copies = d[..., 0, 0].numel() // past[1].shape[0]
         if copies > 1:
             shares = {r: _repeated(share, past[1].shape[0], copies) for r, share in shares.items()}
-        frames = self.decoder.decode(d.movedim(-2, 0).flatten(0, -2), shares, which)
+        frames = lowered(self._decoded)(d.movedim(-2, 0).flatten(0, -2), shares, which)
         frames = frames.unflatten(0, (steps, *lead)).movedim(0, len(lead))
         going = _Going(predictor, memory.last + steps, frozen)
         return Emitted(self.likelihood(frames), going)
+
+    def _decoded(self, d: Tensor, shares: dict[int, Tensor], which: list[int]) -> Tensor:
+        """Frames [T B, C, H, W] from vectors [T B, g], and the maps that each step reads."""
+        batch = len(d) // len(which)
+        size = at_once(len(which), batch)
+        parts = [
+            remade(self.decoder.decode, part, shares, which[i * size : (i + 1) * size])
+            for i, part in enumerate(apart(d, size * batch))
+        ]
+        return joined(parts)
 
     def _shares(
         self, memory: _Going, past: dict[int, Tensor], steps: int
@@ -149,7 +170,7 @@ class _Predicted(FrameModel):
             r: past[r][:, :live].transpose(0, 1).flatten(0, 1)  # time in front
             for r in self.decoder.skips
         }
-        shares, batch = self.decoder.shares(maps), past[1].shape[0]
+        shares, batch = lowered(self.decoder.shares)(maps), past[1].shape[0]
         which = [min(i, live - 1) for i in range(steps)]
         return shares, which, {r: share[-batch:] for r, share in shares.items()}
 

@@ -32,9 +32,11 @@ from pyrovp.evidence import Features
 from pyrovp.nets.centre import CentreConv2d
 from pyrovp.nets.checks import check_count
 from pyrovp.nets.folding import fold, unfold
+from pyrovp.nets.lowered import lowered
 from pyrovp.nets.norm import groups
+from pyrovp.nets.remade import at_once, joined, remade
 from pyrovp.nets.residual import residual_channels
-from pyrovp.sizes import Map, Size
+from pyrovp.sizes import Map, Size, dims
 from pyrovp.state import Context
 
 __all__ = ["UpwardFrames"]
@@ -157,6 +159,7 @@ class _Upward(FrameModel):
         given: int,
     ) -> None:
         super().__init__()
+        self.events = tuple(len(dims(size)) for size in inputs)
         self.stages, self.starts = nn.ModuleList(), nn.ModuleDict()
         below = features[1]
         for r, channels in emission.stages.items():
@@ -189,7 +192,29 @@ class _Upward(FrameModel):
                 f"memories of its {len(self.starts)} cells, got {type(past).__name__} and "
                 f"{len(memory)} memories; begin with `initial` and hand on what each call returns"
             )
-        x, before, after = past[1], iter(memory), []
+        y, after = lowered(self._decoded)(contexts, memory, past[1])
+        return Emitted(self.likelihood(y), after)
+
+    def _decoded(
+        self, contexts: Context, memory: tuple[Tensor, ...], seen: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Frames [..., B, T, C, H, W] and the memories after them, a part after the other."""
+        length, frames = seen.shape[-4], list[Tensor]()
+        size = at_once(length, seen.shape[0])
+        for start in range(0, length, size):
+            count = min(size, length - start)
+            now = tuple(
+                c.narrow(-1 - events, start, count)
+                for c, events in zip(contexts, self.events, strict=True)
+            )
+            y, memory = remade(self._part, now, memory, seen.narrow(-4, start, count))
+            frames.append(y.movedim(-4, 0))
+        return joined(frames).movedim(0, -4), memory
+
+    def _part(
+        self, contexts: Context, memory: tuple[Tensor, ...], seen: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        x, before, after = seen, iter(memory), []
         for stage in self.stages:
             x, last = stage(x, contexts, next(before) if stage.cell is not None else None)
             if last is not None:
@@ -198,4 +223,4 @@ class _Upward(FrameModel):
         y = self.last(y).contiguous()  # channels first in memory, as videos are
         if not self.likelihood.takes_logits:
             y = torch.sigmoid(y)
-        return Emitted(self.likelihood(unfold(y, x.shape[:-3])), tuple(after))
+        return unfold(y, x.shape[:-3]), tuple(after)

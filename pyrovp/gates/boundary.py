@@ -42,6 +42,10 @@ class Boundary(Gate):
 
     Raises:
         ValueError: If the temperature is no function of a step.
+
+    Example:
+        >>> Boundary(temperature=lambda step: 0.5).build(inputs=8).temperature
+        tensor(0.5000)
     """
 
     temperature: Callable[[int], float]
@@ -75,6 +79,11 @@ class BoundaryCell(nn.Module):
 
     Attributes:
         temperature: τ, a scalar that `set_step` moves in place.
+
+    Example:
+        >>> cell = BoundaryCell(Boundary(temperature=lambda step: 0.5), inputs=8)
+        >>> cell.log_odds(torch.ones(4, 8), counts=None).shape
+        torch.Size([4])
     """
 
     temperature: Tensor

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyro.distributions as dist
 from torch import Tensor
@@ -12,6 +12,8 @@ from pyrovp.gates.gate import Gate, GateCell, Logit
 from pyrovp.lazy import force
 
 __all__ = ["Forced"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,16 @@ class Forced(Gate):
         """The gate's cell, without parameters."""
         return _ForcedCell(self)
 
+    def reads(self, known: tuple[T, ...], state: T) -> tuple[T, ...]:
+        """Nothing."""
+        return ()
+
     def decides(self, t: int) -> bool:
-        """Whether the level changes at frame `t`."""
+        """Whether the level changes at frame `t`.
+
+        Raises:
+            ValueError: If the sequence of decisions is too short.
+        """
         if not callable(self.schedule) and t >= len(self.schedule):
             raise ValueError(
                 f"a forced gate was given {len(self.schedule)} decisions, but frame {t} is asked "

@@ -1,7 +1,7 @@
 """What a gate is: whether a level changes at a tick, and what staying means."""
 
 import abc
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyro.distributions as dist
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from pyrovp.lazy import Lazy
 __all__ = ["Gate", "GateCell", "Logit"]
 
 Logit = Tensor | Lazy
+
+T = TypeVar("T")
 
 
 class Gate(abc.ABC):
@@ -37,6 +39,10 @@ class Gate(abc.ABC):
     @abc.abstractmethod
     def cell(self, inputs: tuple[int, ...], state: int) -> "GateCell":
         """The gate's network for a level that knows `inputs` and has a state of this size."""
+
+    def reads(self, known: tuple[T, ...], state: T) -> tuple[T, ...]:
+        """What it looks at, of what the level knows and of the level's last state."""
+        return known
 
 
 class GateCell(nn.Module, abc.ABC):

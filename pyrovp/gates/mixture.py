@@ -7,7 +7,7 @@ The memory ticks at every tick of the level's clock, changed or not, so that it 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyro.distributions as dist
 import torch
@@ -20,6 +20,8 @@ from pyrovp.gates.rules import KLComparison, Rule
 from pyrovp.lazy import Lazy, stack_frames
 
 __all__ = ["MixtureGate"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class MixtureGate(Gate):
 
     Raises:
         ValueError: For an option that is not one of those named.
+
+    Example:
+        >>> gate = MixtureGate(size=8).cell(inputs=(3,), state=2)
+        >>> memory, logit = gate.tick(
+        ...     gate.initial(4, torch.zeros(1)), t=0, known=(torch.ones(4, 3),), z=torch.ones(4, 2)
+        ... )
+        >>> gate.prior(logit, open=None).sample().shape
+        torch.Size([4])
     """
 
     rule: Rule = field(default_factory=KLComparison)
@@ -72,7 +82,11 @@ class MixtureGate(Gate):
 
     def cell(self, inputs: tuple[int, ...], state: int) -> "GateCell":
         """h' = GRU(known, h);  p(e = 1) = σ(w·h' + b)."""
-        return _MixtureCell(self, inputs if self.inputs == "memory" else (state,))
+        return _MixtureCell(self, self.reads(inputs, state))
+
+    def reads(self, known: tuple[T, ...], state: T) -> tuple[T, ...]:
+        """What the level knows, or its last state."""
+        return known if self.inputs == "memory" else (state,)
 
 
 class _MixtureCell(GateCell):

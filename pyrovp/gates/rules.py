@@ -42,6 +42,11 @@ class KLComparison(Rule):
     Reference:
         Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
         2022), Eq. 4 and 21.
+
+    Example:
+        >>> seen, change, static = torch.tensor([[1.0, 0.1], [1.0, 0.1], [0.0, 0.1]])
+        >>> KLComparison().infer(seen, change, static, logit=torch.zeros(()), open=None).mean
+        tensor(1.)
     """
 
     def infer(
@@ -61,6 +66,12 @@ class VaDE(Rule):
 
     Reference:
         As above, Eq. 34.
+
+    Example:
+        >>> seen, change, static = torch.tensor([[1.0, 0.5], [1.0, 0.5], [0.0, 0.5]])
+        >>> e = VaDE().infer(seen, change, static, logit=torch.zeros(()), open=None)
+        >>> e.logit, round(e.mean.item(), 3)  # KL[q ‖ static] is (1 / 0.5)² / 2
+        (tensor(2.), 0.881)
     """
 
     def infer(

@@ -27,6 +27,7 @@ def command(
                 monkeypatch.setattr(experiment, name, lambda path, *_, **__: path.touch())
             for name in ("training_png", "channels_png"):
                 monkeypatch.setattr(experiment, name, lambda path, *_: path.touch())
+            monkeypatch.setattr(experiment, "draw_hierarchy", lambda *_, path: path.touch())
         folder = tmp_path / "runs" if out is None else out
         chosen = {a.lstrip("+").split("=")[0]: a.split("=")[1] for a in arguments if "=" in a}
         given = {a.split("=")[0] for a in arguments}

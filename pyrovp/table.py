@@ -1,0 +1,121 @@
+"""`python -m pyrovp.table`: which system is made of which primitives, as a page of Markdown.
+
+The rows are read off the systems as they are built, at the sizes of their papers, so the page
+cannot say anything that the code does not do: `python -m pyrovp.table > docs/systems.md`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+
+import torch
+
+from pyrovp import guides, models
+from pyrovp.cells import Memory
+from pyrovp.describe import count_parameters, gate_name
+from pyrovp.heads import Latent
+from pyrovp.outline import sized
+from pyrovp.programs import LatentDynamics
+
+__all__ = ["SYSTEMS", "page", "table"]
+
+SYSTEMS: dict[str, Callable[[], LatentDynamics]] = {
+    "cwvae": models.cwvae,
+    "tald": models.tald,
+    "notmpabs": models.notmpabs,
+    "rssm": models.rssm,
+    "dlh": partial(models.dlh, std=0.2),
+    "hvrnn": models.hvrnn,
+    "vrnn": models.vrnn,
+    "svg_lp": models.svg_lp,
+    "vta": models.vta,
+}
+"""How each is built; DLH's paper does not give its std."""
+
+COLUMNS = (
+    "system", "clock [frames]", "gate", "memory", "state", "wiring", "posterior", "evidence",
+    "emission", "parameters",
+)  # fmt: skip
+
+PAGE = """\
+# Systems and primitives
+
+This page is the output of `python -m pyrovp.table`: it is read off the systems as they are built.
+Values stand from level 1, the fastest, upwards; where all levels have the same, once. `h_2` is the
+memory of level 2, `z_2` its state, `c_2` the context it hands down.
+
+{table}
+
+`tald` is `cwvae` trained with other settings.
+
+## Look at one
+
+```python
+import torch
+
+import pyrovp
+from pyrovp import guides, models
+
+model = models.dlh(std=0.2, levels=2, memory=8, state=4, resolution=32, width=0.25)
+guide = guides.dlh(model)
+print(pyrovp.describe(model, guide))  # levels, who reads what, parameters
+pyrovp.draw_hierarchy(model, guide, path="hierarchy.svg", frames=8)  # also .png, .pdf
+graph = pyrovp.render(model, torch.rand(1, 3, 1, 32, 32))  # path="sites.svg" draws it
+```
+
+The last line is Pyro's own picture of the random choices of a clip of a few frames. It needs the
+package `graphviz` (`pip install graphviz`); `graph.source` is the graph as text, and to draw it
+the program `dot` of Graphviz is needed as well. `pyro.render_model` itself works on models and
+guides, too; where beliefs are computed for a whole clip at once (levels that read frames) it draws
+arrows from later frames which are not there.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return PAGE.format(table=table())
+
+
+def table() -> str:
+    """The table alone, in Markdown."""
+    rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(tuple(_row(name)) for name in SYSTEMS)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(name: str) -> Iterator[str]:
+    with torch.device("meta"):  # sizes only
+        model = SYSTEMS[name]()
+        guide = getattr(guides, name)(model)
+    space, seen = model.hierarchy, guide.outline()
+    outline, levels = space.outline(), space.levels
+    yield f"`{name}`"
+    yield ", ".join(str(level.clock.period) for level in levels)
+    gates = [gate_name(level.gate) for level in levels]
+    named = {gate: [str(n) for n, own in enumerate(gates, 1) if own == gate] for gate in gates}
+    yield "; ".join(f"{gate} on {', '.join(at)}" for gate, at in named.items() if gate) or "-"
+    yield _kinds([level.memory for level in levels])
+    yield _kinds([level.state for level in levels])
+    yield outline.wiring
+    yield _once(one.posterior for one in seen)
+    yield _once(one.evidence for one in seen)
+    yield outline.emission
+    yield f"{count_parameters(model, guide):,}"
+
+
+def _kinds(parts: Sequence[Memory | Latent]) -> str:
+    """Kinds with their sizes, from level 1 upwards."""
+    kinds = groupby(parts, lambda part: type(part).__name__)
+    return "; ".join(
+        f"{kind} {', '.join(dict.fromkeys(sized(part.output) for part in same))}"
+        for kind, same in kinds
+    )
+
+
+def _once(values: Iterable[str]) -> str:
+    """Values from level 1 upwards, one where they are all the same."""
+    listed = list(values)
+    return "; ".join(listed if len(set(listed)) > 1 else listed[:1])
+
+
+if __name__ == "__main__":
+    print(page(), end="")
