@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pyrovp.memo import memo
 from pyrovp.nets.folding import fold, unfold
+from pyrovp.nets.gathered import linear
 from pyrovp.nets.joint import Joint
 from pyrovp.nets.joint_map import JointMap
 from pyrovp.nets.norm import map_norm
@@ -106,6 +107,10 @@ class Gaussian(Latent):
 
     Raises:
         ValueError: For a size or a width below 1, or a shift without a hidden layer.
+
+    Example:
+        >>> Gaussian(size=2, hidden=(16,)).head(3, 5)(torch.ones(4, 3), torch.ones(4, 5)).shape
+        torch.Size([4, 4])
     """
 
     size: int
@@ -143,6 +148,11 @@ class GaussianHead(Head):
         state: The state's description.
         inputs: Features of the parts.
         sizes: Their sizes, where some are maps.
+
+    Example:
+        >>> head = GaussianHead(Gaussian(size=2, hidden=(16,)), inputs=(3, 5))
+        >>> head(torch.ones(4, 3), early=head.early(torch.ones(4, 5))).shape  # mean and std
+        torch.Size([4, 4])
     """
 
     def __init__(
@@ -167,7 +177,7 @@ class GaussianHead(Head):
         """The belief's parameters; `early` stands for the last part."""
         state, p = self.state, self.trunk(*inputs, early=early)
         if self.output is not None:
-            p = F.linear(p, self.output.weight, memo(self._bias)())
+            p = linear(p, self.output.weight, memo(self._bias)())
         return packed(p, state.min_std, state.std)
 
     def trunk(self, *inputs: Tensor, early: Tensor | None = None) -> Tensor:
@@ -179,7 +189,8 @@ class GaussianHead(Head):
             return p
         p = activation(p)
         for layer in self.hidden:
-            p = activation(layer(p))
+            assert isinstance(layer, nn.Linear)
+            p = activation(linear(p, layer.weight, layer.bias))
         return p
 
     def _bias(self) -> Tensor:
@@ -209,6 +220,11 @@ class GaussianMap(Latent):
 
     Raises:
         ValueError: For a size or a resolution below 1, or a negative lower bound.
+
+    Example:
+        >>> head = GaussianMap(size=2, resolution=8).head(Map(16, 8), Map(4, 1))
+        >>> head(torch.ones(3, 16, 8, 8), torch.ones(3, 4, 1, 1)).shape  # mean and std
+        torch.Size([3, 4, 8, 8])
     """
 
     size: int
@@ -258,21 +274,42 @@ def packed(
     std: Callable[[Tensor], Tensor] = F.softplus,
     dim: int = -1,
 ) -> Tensor:
-    """Packed parameters [mean, std(raw) + min_std] of a head's output."""
+    """Packed parameters [mean, std(raw) + min_std] of a head's output.
+
+    Args:
+        raw: The output, [..., 2Z].
+        min_std: Lower bound of the standard deviation.
+        std: From the second half to the standard deviation above its lower bound.
+        dim: The dimension of the two halves.
+
+    Example:
+        >>> packed(torch.zeros(2), min_std=0.1)  # softplus(0) = log 2
+        tensor([0.0000, 0.7931])
+    """
     mean, spread = raw.chunk(2, dim)
     spread = std(spread)
     return torch.cat((mean, spread + min_std if min_std else spread), dim)
 
 
 def root_softplus(r: Tensor) -> Tensor:
-    """std where the variance is softplus(r); HVRNN's."""
+    """std [...] where the variance is softplus(r), r [...]; HVRNN's.
+
+    Example:
+        >>> root_softplus(torch.zeros(())) ** 2
+        tensor(0.6931)
+    """
     # The floor is below what float32 resolves beside any variance that a network would choose;
     # it keeps the root's gradient finite where softplus underflows.
     return F.softplus(r).clamp_min(1e-20).sqrt()
 
 
 def half_log_variance(r: Tensor) -> Tensor:
-    """std where r is the log-variance; SVG's."""
+    """std [...] where r [...] is the log-variance; SVG's.
+
+    Example:
+        >>> half_log_variance(torch.tensor(4.0).log())
+        tensor(2.)
+    """
     return (0.5 * r).exp()
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["memo", "memoised"]
+__all__ = ["memo", "memoised", "remembers"]
 
 R = TypeVar("R")
 
@@ -47,9 +47,22 @@ def memo(function: Callable[..., R]) -> Callable[..., R]:
 
     Args:
         function: A bound method, module or function without side effects.
+
+    Example:
+        >>> calls = []
+        >>> x = torch.ones(())
+        >>> with memoised():
+        ...     once, twice = memo(calls.append)(x), memo(calls.append)(x)
+        >>> len(calls)
+        1
     """
     table = _table.get()
     return function if table is None else partial(_look_up, table, function)
+
+
+def remembers() -> bool:
+    """Whether a table is open."""
+    return _table.get() is not None
 
 
 def _look_up(

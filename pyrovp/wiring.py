@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyrovp.cells import Cell
+from pyrovp.cells import Cell, FromContext
 from pyrovp.heads import Head
 from pyrovp.levels import Level
 from pyrovp.memo import memo
+from pyrovp.nets.gathered import linear
 from pyrovp.nets.joint import Joint
+from pyrovp.outline import LevelOutline, Value
 from pyrovp.sizes import Size
 from pyrovp.state import Context
 
@@ -44,6 +46,10 @@ class Wiring(abc.ABC):
         Raises:
             ValueError: If the level's parts do not suit this wiring.
         """
+
+    def handed(self, n: int, depth: int) -> tuple[Value, ...]:
+        """Names of what level n of `depth` is handed from above; n = 0: the emission."""
+        return (Value("c", n + 1),) if n < depth else ()
 
 
 class Dynamics(nn.Module, abc.ABC):
@@ -94,6 +100,34 @@ class Dynamics(nn.Module, abc.ABC):
     def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
         """What the level hands down."""
 
+    def outline(self, level: Level, n: int, handed: tuple[Value, ...]) -> LevelOutline:
+        """Who reads what at this level.
+
+        Args:
+            level: Its description.
+            n: Its number.
+            handed: What it is handed from above.
+        """
+        state, memory = Value("z", n, True), Value("h", n)
+        taken = state if level.reads is None else Value("x", last=True)
+        at_cell = self._at_cell
+        known = (state, memory._replace(last=True)) if at_cell else (memory,)
+        return LevelOutline(
+            level,
+            takes=(taken, *(handed if at_cell else ())),
+            predicts=(memory, *handed[: len(self.head.sizes) - 1]),
+            decides=() if level.gate is None else level.gate.reads(known, state),
+            starts=isinstance(level.memory.start, FromContext),
+        )
+
+    def shown_as(self, n: int, handed: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Names of what `shown` gives."""
+        return (Value("h", n),) if self._at_cell else handed[: len(self.shows)]
+
+    @property
+    def _at_cell(self) -> bool:
+        return type(self).join is not Dynamics.join
+
 
 @dataclass(frozen=True)
 class Parent(Wiring):
@@ -101,6 +135,12 @@ class Parent(Wiring):
 
     Reference:
         Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), Section 2.
+
+    Example:
+        >>> from pyrovp import GRU, Gaussian
+        >>> level = Level(memory=GRU(8), state=Gaussian(2))
+        >>> Parent().dynamics(level, above=None).hands_down  # z and h
+        (2, 8)
     """
 
     def dynamics(
@@ -114,6 +154,10 @@ class Parent(Wiring):
             )
         own = (level.state.output, level.memory.output)
         return _AtCell(level, own if above is None else above.hands_down)
+
+    def handed(self, n: int, depth: int) -> tuple[Value, ...]:
+        """The parent's state and memory."""
+        return (Value("z", n + 1), Value("h", n + 1)) if n < depth else ()
 
 
 class _AtCell(Dynamics):
@@ -159,6 +203,12 @@ class TopDown(Wiring):
     Args:
         width: Size of the context and of the network's hidden layer.
         activation: Of the hidden layer.
+
+    Example:
+        >>> from pyrovp import GRU, Gaussian
+        >>> level = Level(memory=GRU(8), state=Gaussian(2))
+        >>> TopDown(width=16).dynamics(level, above=None).hands_down
+        (16,)
     """
 
     width: int = 200
@@ -204,7 +254,8 @@ class _AtHeads(Dynamics):
         return (h,)
 
     def context(self, z: Tensor, h: Tensor, c: Context) -> Context:
-        return (self.second(self.activation(self.first(z, *c))),)
+        hidden = self.activation(self.first(z, *c))
+        return (linear(hidden, self.second.weight, self.second.bias),)
 
 
 @dataclass(frozen=True)
@@ -222,6 +273,13 @@ class Dense(Wiring):
 
     Raises:
         ValueError: For a reach that is no whole number from 1.
+
+    Example:
+        >>> from pyrovp import GRU, Gaussian
+        >>> level = Level(memory=GRU(8), state=Gaussian(2))
+        >>> top = Dense().dynamics(level, above=None)
+        >>> Dense().dynamics(level, above=top).hands_down  # the states of both
+        (2, 2)
     """
 
     reach: int | None = None
@@ -238,6 +296,10 @@ class Dense(Wiring):
     ) -> "Dynamics":
         """The dynamics of a level; the top one receives nothing."""
         return _Dense(level, () if above is None else above.hands_down, self.reach, seen)
+
+    def handed(self, n: int, depth: int) -> tuple[Value, ...]:
+        """The states of all levels above, the nearest first."""
+        return tuple(Value("z", above) for above in range(n + 1, depth + 1))
 
 
 class _Dense(Dynamics):

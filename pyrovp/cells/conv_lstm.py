@@ -30,6 +30,13 @@ class ConvLSTM(Memory):
 
     Raises:
         ValueError: For a size or a resolution below 1, or an even kernel.
+
+    Example:
+        >>> from pyrovp.sizes import Map
+        >>> ConvLSTM(size=8, resolution=4).output
+        Map(channels=8, resolution=4)
+        >>> ConvLSTM(size=8, resolution=4).cell(Map(3, 4)).dims  # h and c
+        (16, 4, 4)
     """
 
     size: int
@@ -63,6 +70,14 @@ class NormedConvLSTM(Memory):
 
     Raises:
         ValueError: For a size, a resolution or a width below 1, or an even kernel.
+
+    Example:
+        >>> import torch
+        >>> from pyrovp.sizes import Map
+        >>> cell = NormedConvLSTM(size=8, resolution=4, inputs=16).cell(Map(3, 4))
+        >>> memory = cell.step(cell.initial(2, torch.zeros(1)), torch.ones(2, 3, 4, 4))
+        >>> cell.read(memory).shape
+        torch.Size([2, 8, 4, 4])
     """
 
     size: int

@@ -24,6 +24,7 @@ from pyrovp.nets.centre import CentreConv2d, centre_tap
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.folding import fold, unfold
 from pyrovp.nets.joint_conv import JointConv2d
+from pyrovp.nets.lowered import lowered
 from pyrovp.nets.norm import map_norm
 from pyrovp.sizes import Map, Size
 
@@ -52,6 +53,11 @@ class ConvLSTMCell(Cell):
 
     Raises:
         ValueError: If a part has another resolution, or there is none.
+
+    Example:
+        >>> cell = ConvLSTMCell((Map(3, 4),), size=8, resolution=4, kernel=3)
+        >>> cell.scan(cell.initial(2, torch.zeros(1)), torch.zeros(2, 10, 3, 4, 4)).shape
+        torch.Size([2, 10, 8, 4, 4])
     """
 
     def __init__(
@@ -108,6 +114,11 @@ class ConvLSTMCell(Cell):
         self, memory: Tensor, *inputs: Tensor, reset: Tensor | None = None, reverse: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Outputs, stored time-major and channels last, and the last memory; see `Cell.run`."""
+        return lowered(self._run)(memory, inputs, reset, reverse)
+
+    def _run(
+        self, memory: Tensor, inputs: Sequence[Tensor], reset: Tensor | None, reverse: bool
+    ) -> tuple[Tensor, Tensor]:
         outputs, memory = self._walk(memory, self._maps(inputs), None, reset, reverse)
         lead = memory.shape[:-3]
         joined = torch.cat(outputs)
@@ -139,6 +150,8 @@ class ConvLSTMCell(Cell):
         if h.dim() == 4:
             h = channels_last(h)
         weight = self.recurrent.weight if h.dim() == 4 else centre_tap(self.recurrent.weight)
+        if torch.is_autocast_enabled(h.device.type):  # once, not again at each step
+            weight = weight.to(torch.get_autocast_dtype(h.device.type))
         # Split, not unbound: the gradients are then joined in the maps' own layout.
         steps = list(enumerate(inward.split(len(h))))
         keep = None if reset is None else self._keep(reset, (*lead, length), h.dim())

@@ -9,6 +9,7 @@ from torch import Tensor
 from pyrovp.cells.cell import Memory, check_widths
 from pyrovp.cells.start import Start, Zeros
 from pyrovp.cells.vector import VectorCell, vector_sizes
+from pyrovp.nets.gathered import linear
 from pyrovp.sizes import Size
 
 __all__ = ["GRU", "GRUCell"]
@@ -27,6 +28,12 @@ class GRU(Memory):
 
     Raises:
         ValueError: For a size or a width below 1.
+
+    Example:
+        >>> cell = GRU(size=8, inputs=16).cell(3, 2)  # its input comes in two parts
+        >>> memory = cell.initial(batch=4, like=torch.zeros(1))
+        >>> cell.step(memory, torch.ones(4, 3), torch.ones(4, 2)).shape
+        torch.Size([4, 8])
     """
 
     size: int
@@ -59,6 +66,11 @@ class GRUCell(VectorCell):
     Shapes:
         memory: h, [..., D]
         inputs: [..., I_i]
+
+    Example:
+        >>> cell = GRUCell(GRU(size=8), sizes=(3,))
+        >>> cell.scan(torch.zeros(4, 8), torch.zeros(4, 10, 3)).shape  # ten steps at once
+        torch.Size([4, 10, 8])
     """
 
     def __init__(self, memory: GRU, sizes: Sequence[int]) -> None:
@@ -78,7 +90,9 @@ class GRUCell(VectorCell):
 
     def _update(self, inward: Tensor, memory: Tensor) -> Tensor:
         h = memory
-        outward = self.recurrent(h)
+        outward = linear(h, self.recurrent.weight, self.recurrent.bias)
+        if _fuses(inward, h):
+            return torch.ops.aten._thnn_fused_gru_cell(inward, outward, h)[0]
         size = self.size
         i_rz, i_n = inward.split((2 * size, size), -1)
         h_rz, h_n = outward.split((2 * size, size), -1)
@@ -86,3 +100,15 @@ class GRUCell(VectorCell):
         n = torch.tanh(torch.addcmul(i_n, r, h_n))
         # Under autocast the products are of lower precision than the memory, which lerp refuses.
         return torch.lerp(n.to(h.dtype), h, z.to(h.dtype))
+
+
+def _fuses(gates: Tensor, memory: Tensor) -> bool:
+    """Whether there is one kernel for what follows the products: `nn.GRUCell`'s on a GPU.
+
+    That class takes the products itself, so that none could be taken early.
+    """
+    return (
+        memory.device.type in ("cuda", "meta")
+        and memory.dim() == gates.dim() == 2
+        and memory.dtype == gates.dtype
+    )

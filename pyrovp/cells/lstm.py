@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pyrovp.cells.cell import Memory, check_widths
 from pyrovp.cells.start import Start, Zeros
 from pyrovp.cells.vector import VectorCell, draw_uniform, vector_sizes
+from pyrovp.nets.gathered import linear
 from pyrovp.sizes import Size
 
 __all__ = ["LSTM", "LSTMCell", "identity"]
@@ -33,6 +34,12 @@ class LSTM(Memory):
 
     Raises:
         ValueError: For a size, a width or a number of layers below 1.
+
+    Example:
+        >>> cell = LSTM(size=8, layers=2).cell(3)
+        >>> memory = cell.step(cell.initial(batch=4, like=torch.zeros(1)), torch.ones(4, 3))
+        >>> memory.shape, cell.read(memory).shape  # h and c of both layers; the last h
+        (torch.Size([4, 32]), torch.Size([4, 8]))
     """
 
     size: int
@@ -68,6 +75,11 @@ class LSTMCell(VectorCell):
     Shapes:
         memory: (h, c) of N layers, [..., 2 N D]: all h, then all c
         inputs: [..., I_i]
+
+    Example:
+        >>> cell = LSTMCell(LSTM(size=8), sizes=(3,))
+        >>> cell.scan(torch.zeros(4, 16), torch.zeros(4, 10, 3)).shape  # ten steps at once
+        torch.Size([4, 10, 8])
     """
 
     def __init__(self, memory: LSTM, sizes: Sequence[int]) -> None:
@@ -109,8 +121,11 @@ class LSTMCell(VectorCell):
         h, c = list(parts[: self.layers]), list(parts[self.layers :])
         for n, recurrent in enumerate((self.recurrent, *self.recurrent_above)):
             if n:
-                inward = self.inward_above[n - 1](h[n - 1])
-            h[n], c[n] = _layer(inward + recurrent(h[n]), c[n])
+                above = self.inward_above[n - 1]
+                assert isinstance(above, nn.Linear)
+                inward = linear(h[n - 1], above.weight, above.bias)
+            outward = linear(h[n], recurrent.weight, recurrent.bias)
+            h[n], c[n] = _layer(inward + outward, c[n])
         return torch.cat((*h, *c), -1)
 
 

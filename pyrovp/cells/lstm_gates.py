@@ -38,7 +38,8 @@ class _Memory(torch.autograd.Function):
     def forward(ctx: Any, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         rows = c.movedim(1, -1)
         apart = gates.movedim(1, -1).unflatten(-1, (4, c.shape[1])).movedim(-2, 0)
-        parts = apart.clone(memory_format=torch.contiguous_format)  # [4, N, ..., C]
+        # [4, N, ..., C]; under autocast the sums are of lower precision than the memory.
+        parts = apart.to(c.dtype, copy=True, memory_format=torch.contiguous_format)
         parts[3].mul_(2)
         i, f, o, s = parts.sigmoid_()
         new = torch.mul(f, rows).sub_(i).addcmul_(i, s, value=2)

@@ -47,7 +47,12 @@ class Start(abc.ABC):
 
 @dataclass(frozen=True)
 class Zeros(Start):
-    """An empty memory."""
+    """An empty memory.
+
+    Example:
+        >>> Zeros().build((3,), features=None, frames=0)(None, batch=1, like=torch.ones(1))
+        tensor([[0., 0., 0.]])
+    """
 
     def build(self, memory: Sequence[int], features: Size | None, frames: int) -> nn.Module:
         """Without parameters; looks at no frame."""
@@ -65,7 +70,12 @@ class _Zeros(nn.Module):
 
 @dataclass(frozen=True)
 class Learned(Start):
-    """A memory that is a parameter, the same for all sequences; zero before training."""
+    """A memory that is a parameter, the same for all sequences; zero before training.
+
+    Example:
+        >>> [p.shape for p in Learned().build((3,), features=None, frames=0).parameters()]
+        [torch.Size([3])]
+    """
 
     def build(self, memory: Sequence[int], features: Size | None, frames: int) -> nn.Module:
         """The parameter; looks at no frame."""
@@ -94,6 +104,14 @@ class FromContext(Start):
 
     Args:
         kernel: Side of the first convolution's kernel, an odd number of pixels.
+
+    Raises:
+        ValueError: For an even kernel.
+
+    Example:
+        >>> start = FromContext().build((8,), features=5, frames=2)
+        >>> start(torch.ones(4, 2, 5), batch=4, like=torch.ones(1)).shape
+        torch.Size([4, 8])
     """
 
     kernel: int = 1

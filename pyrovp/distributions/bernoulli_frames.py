@@ -32,6 +32,11 @@ class BernoulliFrames(Frames):
         logits: [..., T, C, H, W]
         batch_shape: [...]
         event_shape: [T, C, H, W]
+
+    Example:
+        >>> frames = BernoulliFrames(torch.zeros(8, 5, 1, 64, 64))
+        >>> frames.batch_shape, frames.event_shape
+        (torch.Size([8]), torch.Size([5, 1, 64, 64]))
     """
 
     has_rsample = False

@@ -28,6 +28,11 @@ class Carried(TorchDistribution):
         value: [..., K], or [..., K, r, r]
         batch_shape: [...]
         event_shape: [K], or [K, r, r]
+
+    Example:
+        >>> belief = Carried(torch.tensor([[0.3, 1.0]]))
+        >>> belief.sample(), belief.log_prob(torch.zeros(1, 2))
+        (tensor([[0.3000, 1.0000]]), tensor([0.]))
     """
 
     has_rsample = True

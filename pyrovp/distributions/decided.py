@@ -23,6 +23,10 @@ class Decided(TorchDistribution):
         e: [...]
         batch_shape: [...]
         event_shape: []
+
+    Example:
+        >>> Decided(torch.tensor([1.0, 0.0])).log_prob(torch.ones(2))
+        tensor([0., -inf])
     """
 
     support = constraints.boolean

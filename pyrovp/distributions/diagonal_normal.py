@@ -32,6 +32,11 @@ class DiagonalNormal(TorchDistribution):
         parameters: [..., 2Z], or [..., 2C, r, r]
         batch_shape: [...]
         event_shape: [Z], or [C, r, r]
+
+    Example:
+        >>> belief = DiagonalNormal(torch.tensor([0.0, 1.0, 0.1, 0.2]))  # two means, two stds
+        >>> belief.mean, belief.stddev
+        (tensor([0., 1.]), tensor([0.1000, 0.2000]))
     """
 
     has_rsample = True
@@ -87,7 +92,8 @@ class DiagonalNormal(TorchDistribution):
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """mean + std · noise, noise from the ambient generator; [*sample_shape, ..., Z]."""
-        mean, std = self.mean, self.stddev
+        # Not two narrow views: their gradients would be padded with zeros and added.
+        mean, std = self.parameters.chunk(2, -len(self._event_shape))
         if sample_shape:
             mean = mean.expand(Size(sample_shape) + mean.shape)
         # Maps are channels last in memory, and torch draws numbers fast in a row only.
@@ -120,9 +126,17 @@ class DiagonalNormal(TorchDistribution):
 def normal_kl(q: Tensor, p: Tensor, event_dim: int = 1) -> Tensor:
     """KL[q ‖ p] of two packed diagonal Gaussians, in nats.
 
+    Args:
+        q, p: mean and std of each.
+        event_dim: 1 for vectors, 3 for maps.
+
     Shapes:
         q, p: [..., 2Z], or [..., 2C, r, r] with event_dim 3
         returns: [...]
+
+    Example:
+        >>> normal_kl(torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0]))  # (1 - 0)² / 2
+        tensor(0.5000)
     """
     q_mean, q_std = q.chunk(2, -event_dim)
     p_mean, p_std = p.chunk(2, -event_dim)

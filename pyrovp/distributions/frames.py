@@ -79,6 +79,11 @@ class IsotropicFrames(Frames):
         mean: [..., T, C, H, W]
         batch_shape: [...]
         event_shape: [T, C, H, W]
+
+    Example:
+        >>> frames = IsotropicFrames(torch.zeros(8, 5, 1, 64, 64), std=0.2)
+        >>> frames.batch_shape, frames.event_shape
+        (torch.Size([8]), torch.Size([5, 1, 64, 64]))
     """
 
     has_rsample = True

@@ -30,6 +30,13 @@ class Held(TorchDistribution):
         held: [..., Z] or [..., C, r, r]
         open: [...]
         batch_shape: what the three broadcast to
+
+    Example:
+        >>> from pyrovp.distributions import DiagonalNormal
+        >>> base = DiagonalNormal.of(torch.ones(2, 1), torch.ones(2, 1))
+        >>> state = Held(base, held=torch.zeros(2, 1), open=torch.tensor([True, False]))
+        >>> state.log_prob(torch.zeros(2, 1)).exp()  # N(0; 1, 1); a closed level has no say
+        tensor([0.2420, 1.0000])
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}

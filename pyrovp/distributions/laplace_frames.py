@@ -27,6 +27,11 @@ class LaplaceFrames(Frames):
         mean: [..., T, C, H, W]
         batch_shape: [...]
         event_shape: [T, C, H, W]
+
+    Example:
+        >>> frames = LaplaceFrames(torch.zeros(1, 2, 1, 1, 1), scale=0.5)  # 2b = 1
+        >>> frames.log_prob(torch.ones(1, 2, 1, 1, 1))  # two errors of 1 by b
+        tensor([-4.])
     """
 
     has_rsample = True

@@ -32,6 +32,11 @@ class NestedBernoulli(TorchDistribution):
         open: bool [...]
         batch_shape: [...]
         event_shape: []
+
+    Example:
+        >>> gate = NestedBernoulli(torch.zeros(2), open=torch.tensor([True, False]))
+        >>> gate.mean, gate.log_prob(torch.zeros(2)).exp()
+        (tensor([0.5000, 0.0000]), tensor([0.5000, 1.0000]))
     """
 
     support = constraints.boolean

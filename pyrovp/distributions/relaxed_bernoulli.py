@@ -37,6 +37,11 @@ class LogitRelaxedBernoulli(TorchDistribution):
         logits: [...]
         batch_shape: [...]
         event_shape: []
+
+    Example:
+        >>> gate = LogitRelaxedBernoulli(torch.tensor(0.5), torch.zeros(4))
+        >>> gate.rsample().shape
+        torch.Size([4])
     """
 
     has_rsample = True
@@ -85,6 +90,11 @@ def straight_through(logit: Tensor) -> Tensor:
     Shapes:
         logit: [...]
         returns: [...], exactly 0 or 1
+
+    Example:
+        >>> logit = torch.tensor([-1.0, 2.0], requires_grad=True)
+        >>> straight_through(logit).detach()
+        tensor([0., 1.])
     """
     soft = logit.sigmoid()
     return (logit > 0).to(soft.dtype) + (soft - soft.detach())

@@ -39,6 +39,13 @@ class TemporalMixture(TorchDistribution):
         static, change: [..., 2Z], or [..., 2C, r, r]
         batch_shape: [...]
         event_shape: [Z], or [C, r, r]
+
+    Example:
+        >>> static, change = torch.tensor([[0.0, 0.1]]), torch.tensor([[1.0, 0.2]])  # mean, std
+        >>> TemporalMixture(torch.tensor([0.0]), static, change).mean
+        tensor([[0.]])
+        >>> TemporalMixture(torch.tensor([1.0]), static, change).mean
+        tensor([[1.]])
     """
 
     has_rsample = True

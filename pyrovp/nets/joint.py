@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pyrovp.nets.gathered import linear
 
 __all__ = ["Joint"]
 
@@ -77,10 +78,10 @@ class Joint(nn.Module):
     def _sum(self, total: Tensor | None, parts: Sequence[Tensor], weights: Any) -> Tensor:
         for value, weight in zip(parts, weights, strict=False):
             if total is None:
-                total = F.linear(value, weight, self.bias)
+                total = linear(value, weight, self.bias)
             elif value.dim() == 2 and total.dim() == 2 and len(value) == len(total):
-                total = torch.addmm(total, value, weight.t())
+                total = linear(value, weight, total)
             else:
-                total = total + F.linear(value, weight)
+                total = total + linear(value, weight)
         assert total is not None
         return total

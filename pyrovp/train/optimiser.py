@@ -4,10 +4,14 @@ r"""The optimiser, and the warm-up of its learning rate.
 
 The rate is a function of the step's number and of nothing else, so a run that is continued
 takes each step at the rate that an unbroken one does.
+
+On a GPU the rate is a tensor there, so that a step that was captured as a CUDA graph reads the
+rate of the day; in a checkpoint it is a number, which fits any device.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,9 +67,15 @@ def adam(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> tor
     """Adam as the settings say.
 
     The weight decay is Adam's own, a term of the gradient (L2), and not AdamW's.
+
+    Args:
+        parameters: On a GPU, `CapturedUpdate` may record the steps.
+        settings: Of Adam.
     """
-    return torch.optim.Adam(
-        parameters,
+    given = list(parameters)
+    on_gpu = given[0].device.type == "cuda"
+    optimizer = torch.optim.Adam(
+        given,
         lr=settings.lr,
         betas=(settings.betas[0], settings.betas[1]),
         eps=settings.eps,
@@ -73,6 +83,25 @@ def adam(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> tor
         amsgrad=settings.amsgrad,
         fused=True,
     )
+    if on_gpu:
+        _to_gpu(optimizer)
+        optimizer.register_load_state_dict_post_hook(_to_gpu)
+        optimizer.register_state_dict_post_hook(_to_any_device)
+    return optimizer
+
+
+def _to_gpu(optimizer: torch.optim.Optimizer) -> None:
+    """The settings, which may be those of a checkpoint, as a captured step needs them."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.full((), float(group["lr"]), device=group["params"][0].device)
+        group["capturable"] = True
+
+
+def _to_any_device(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """The settings for a checkpoint, as every device takes them."""
+    for group in state["param_groups"]:
+        group["lr"] = float(group["lr"])
+        group["capturable"] = False
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -61,3 +61,23 @@ def test_refuses_maps_and_nothing() -> None:
         GRU(3).cell(2, Map(3, 4))
     with pytest.raises(ValueError, match=r"takes vectors, got inputs of sizes \[\]"):
         GRU(3).cell()
+
+
+def test_a_gpus_kernel_gives_what_the_formula_does() -> None:
+    """Where there is no GPU, the shapes that it gives."""
+    device = "cuda" if torch.cuda.is_available() else "meta"
+    cell, theirs = GRU(4).cell(3), nn.GRUCell(3, 4)
+    ours = (cell.gates.weights[0], cell.recurrent.weight, cell.gates.bias, cell.recurrent.bias)
+    with torch.no_grad():
+        for parameter, given in zip(ours, theirs.parameters(), strict=True):
+            parameter.copy_(given)
+    h, x = randn(2, 4).float(), randn(2, 3).float()
+    found = cell.to(device).step(h.to(device), x.to(device))
+    found.sum().backward()
+    assert found.shape == (2, 4) and "GruCell" in type(found.grad_fn).__name__
+    if device == "cuda":
+        expected = theirs(x, h)
+        expected.sum().backward()
+        torch.testing.assert_close(found.cpu(), expected)
+        gradients = [parameter.grad for parameter in (cell.recurrent.weight, theirs.weight_hh)]
+        torch.testing.assert_close(*gradients, check_device=False)

@@ -1,0 +1,121 @@
+r"""Linear layers that are used at every tick: the gradient of their weights is taken once.
+
+    y_t = x_t Wᵀ + b      dW = Σ_t g_tᵀ x_t = [g_1; g_2; ...]ᵀ [x_1; x_2; ...],     db = Σ_t g_t
+
+Autograd takes each term by itself and adds it to the sum of those before: two kernels a tick for
+W, two for b, and matrices as large as W to and fro. Here a tick only leaves its x_t and g_t; when
+the last one has, all terms are one product. It takes an evaluation of a bound (`memoised`) to know
+which ticks belong together, and inputs that are matrices [B, I], as a tick's are.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from pyrovp.memo import memo, remembers
+
+__all__ = ["linear"]
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b, like `F.linear`.
+
+    Args:
+        x: [..., I].
+        weight: [O, I].
+        bias: [O], or one for each row, [B, O], where x is [B, I].
+    """
+    shared = None if bias is None or bias.dim() == 2 else bias
+    if not _gathers(x, weight):
+        if shared is not None or bias is None:
+            return F.linear(x, weight, shared)
+        return torch.addmm(bias, x, weight.t())
+    ticks = memo(_Ticks)(weight, shared)
+    return _Tick.apply(x, ticks.weight, bias if shared is None else ticks.bias, ticks.left)
+
+
+def _gathers(x: Tensor, weight: Tensor) -> bool:
+    """Whether the weight's gradient can wait; under autocast types differ from tick to sum."""
+    return (
+        x.dim() == 2
+        and remembers()
+        and weight.requires_grad
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled(x.device.type)
+    )
+
+
+class _Left:
+    """x_t and g_t of the ticks that a differentiation has come to."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._differentiation = -1
+
+    def append(self, x: Tensor, g: Tensor) -> None:
+        """One more tick; what an earlier differentiation had no use for is dropped."""
+        now = torch._C._current_graph_task_id()
+        if now != self._differentiation:
+            self._differentiation, self._pairs = now, []
+        self._pairs.append((x, g))
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """All of them, one below the other."""
+        pairs, self._pairs = self._pairs, []
+        inputs, gradients = zip(*pairs, strict=True)
+        return torch.cat(inputs), torch.cat(gradients)
+
+
+class _Ticks:
+    """The ticks of a layer within one evaluation.
+
+    Args:
+        weight, bias: The layer's.
+
+    Attributes:
+        weight, bias: The same numbers; through them a tick depends on the sum below.
+        left: What they leave.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.left = _Left()
+        self.weight, self.bias = _Sum.apply(weight, bias, self.left)
+
+
+class _Tick(torch.autograd.Function):
+    """A tick, whose gradient with respect to what it shares with others is left to `_Sum`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, left: _Left) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.left, ctx.own = left, bias is not None and bias.dim() == 2
+        return F.linear(x, weight) if bias is None else torch.addmm(bias, x, weight.t())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        ctx.left.append(x, g)
+        to_x = g @ weight if ctx.needs_input_grad[0] else None
+        return to_x, None, g if ctx.own else None, None
+
+
+class _Sum(torch.autograd.Function):
+    """Passes weight and bias on; differentiated after all ticks that got them, at once."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, bias: Tensor | None, left: _Left
+    ) -> tuple[Tensor, Tensor | None]:
+        ctx.left = left
+        ctx.set_materialize_grads(False)  # the ticks give none
+        return weight.view_as(weight), None if bias is None else bias.view_as(bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *_: None) -> tuple[Tensor, Tensor | None, None]:
+        x, g = ctx.left.take()
+        return g.t() @ x, g.sum(0) if ctx.needs_input_grad[1] else None, None
