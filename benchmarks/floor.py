@@ -6,6 +6,7 @@ other routes than the stock layers do.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ def convolution_floor(
     batch: int = 8,
     length: int = 100,
     device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Callable[[], None]:
     """Forward and backward of `nn.Conv2d` and `nn.ConvTranspose2d` over B T random frames.
 
@@ -35,6 +37,7 @@ def convolution_floor(
         batch: Sequences B.
         length: Frames T of a sequence.
         device: Where to run.
+        dtype: Of all numbers.
 
     Returns:
         A function that runs them once, and waits for the device.
@@ -46,10 +49,11 @@ def convolution_floor(
     )
     decoder = nn.Sequential(*(nn.ConvTranspose2d(a, b, k, stride=2) for a, b, k in layout))
     networks = nn.ModuleList([encoder, decoder])
-    networks.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    frames = torch.rand(batch * length, channels, resolution, resolution, device=device)
+    kind: dict[str, Any] = {"device": device, "dtype": dtype}
+    networks.to(**kind, memory_format=torch.channels_last)
+    frames = torch.rand(batch * length, channels, resolution, resolution).to(**kind)
     frames = frames.contiguous(memory_format=torch.channels_last)
-    latent = torch.randn(batch * length, layout[0][0], 1, 1, device=device, requires_grad=True)
+    latent = torch.randn(batch * length, layout[0][0], 1, 1).to(**kind).requires_grad_()
     to_features = torch.randn_like(encoder(frames[:1])).expand(batch * length, -1, -1, -1)
     to_features = to_features.contiguous(memory_format=torch.channels_last)
     to_frames = torch.randn_like(frames)

@@ -44,14 +44,23 @@ class Timing(NamedTuple):
     wall: float
 
 
-def interleave(sides: dict[str, Side], rounds: int) -> dict[str, Timing]:
-    """Times each side once per round, after one round of warming up."""
+def interleave(
+    sides: dict[str, Side], rounds: int, wait: Callable[[], None] = lambda: None
+) -> dict[str, Timing]:
+    """Times each side once per round, after one round of warming up.
+
+    Args:
+        sides: By name.
+        rounds: Times that each is timed.
+        wait: Returns when the device has done all work that was given out.
+    """
     cpu: dict[str, list[float]] = {name: [] for name in sides}
     wall: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
         for name, side in sides.items():
             start = time.process_time(), time.perf_counter()
             side.work()
+            wait()
             if turn:
                 cpu[name].append(time.process_time() - start[0])
                 wall[name].append(time.perf_counter() - start[1])

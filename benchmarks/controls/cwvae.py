@@ -11,13 +11,16 @@ Outside it, in one call for all ticks: the convolutions over all B T frames, the
 window sums, the parts of W1 and V1 that read the parent and the evidence, the noise, the prior's
 layers, the KL.
 
+Generation has no posterior, so all levels go frame by frame, and a frame's z is drawn from its
+prior; what a parent contributes to its child is computed at the parent's ticks.
+
 Reference:
     Clockwork Variational Autoencoders (Saxena, Ba, Hafner, 2021), https://arxiv.org/abs/2102.09532
 """
 
 __all__ = ["CWVAE"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -102,6 +105,31 @@ class Cell(nn.Module):
         prior = self.prior_head.distribution(p, self.prior_head.shifted_bias())
         kl = kl_gaussian(torch.stack(means), torch.stack(stds), *prior).sum()
         return torch.cat([torch.stack(zs), memories], -1), kl
+
+
+class Dream:
+    """One level's state while frames are made."""
+
+    def __init__(self, cell: Cell, batch: int) -> None:
+        weight = cell.joint.weight
+        from_z, from_c = weight.split([cell.state, cell.state + cell.memory], 1)
+        self.cell, self.from_z, self.from_c = cell, from_z.t(), from_c
+        self.bias = cell.prior_head.shifted_bias()
+        self.drive: Tensor = cell.joint.bias
+        self.z = weight.new_zeros(batch, cell.state)
+        self.h = weight.new_zeros(batch, cell.memory)
+
+    def follow(self, parent: Tensor) -> None:
+        """Takes in the parent's new state, [B, S + D]."""
+        self.drive = F.linear(parent, self.from_c, self.cell.joint.bias)
+
+    def tick(self, epsilon: Tensor) -> Tensor:
+        """The new state [z, h], [B, S + D]."""
+        self.h = self.cell.gru(torch.addmm(self.drive, self.z, self.from_z).relu(), self.h)
+        p = self.cell.prior(self.h).relu()
+        mean, std = self.cell.prior_head.distribution(p, self.bias)
+        self.z = torch.addcmul(mean, std, epsilon)
+        return torch.cat([self.z, self.h], -1)
 
 
 class CWVAE(nn.Module):
@@ -189,3 +217,34 @@ class CWVAE(nn.Module):
         mean = self.decoder(states.transpose(0, 1).flatten(0, 1))
         total = total + negative_log_likelihood(mean, frames, self.std)
         return total / (batch * length)
+
+    @torch.no_grad()
+    def generate(
+        self, batch: int, length: int, noise: Sequence[Tensor] | None = None, chunk: int = 50
+    ) -> Iterator[Tensor]:
+        """Yields frames drawn from the priors, [B, n, C, H, W], n of them at a time.
+
+        Args:
+            batch, length: B and T.
+            noise: As for the loss.
+            chunk: Frames decoded at once.
+        """
+        cells = [cast(Cell, cell) for cell in self.cells]
+        levels = [Dream(cell, batch) for cell in cells]
+        periods = [self.factor**n for n in range(len(levels))]
+        state = levels[0].z
+        for start in range(0, length, chunk):
+            states = []
+            for t in range(start, min(start + chunk, length)):
+                parent: Tensor | None = None
+                for n in reversed(range(len(levels))):
+                    if t % periods[n]:
+                        continue
+                    if parent is not None:
+                        levels[n].follow(parent)
+                    z = levels[n].z
+                    epsilon = torch.randn_like(z) if noise is None else noise[n][t // periods[n]]
+                    parent = state = levels[n].tick(epsilon)
+                states.append(state)
+            made = self.decoder(torch.stack(states, 1).flatten(0, 1))
+            yield made.unflatten(0, (batch, -1))

@@ -18,7 +18,7 @@ Reference:
 
 __all__ = ["DLH"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -246,3 +246,59 @@ class DLH(nn.Module):
         mean = self.decoder(images.transpose(0, 1).flatten(0, 1))
         nll = negative_log_likelihood(mean, frames, self.std)
         return (nll + beta * self.penalty(tracks)) / batch
+
+    @torch.no_grad()
+    def generate(
+        self,
+        batch: int,
+        length: int,
+        noise: Sequence[Tensor] | None = None,
+        uniforms: Sequence[Tensor] | None = None,
+        chunk: int = 50,
+    ) -> Iterator[Tensor]:
+        """Yields frames drawn from the priors, [B, n, C, H, W], n of them at a time.
+
+        Args:
+            batch, length: B and T.
+            noise: As for the loss.
+            uniforms: Per level, [T, B] in [0, 1): a gate below its probability changes.
+            chunk: Frames decoded at once.
+        """
+        levels = self.stack()
+        weight = levels[0].prior.project.weight
+        d = [weight.new_zeros(batch, self.memory) for _ in levels]
+        memories = list(d)
+        s = [weight.new_zeros(batch, self.state) for _ in levels]
+        belief = [Belief(z, z) for z in s]
+        everyone = torch.ones(batch, dtype=torch.bool, device=weight.device)
+        for start in range(0, length, chunk):
+            images: list[Tensor] = []
+            for t in range(start, min(start + chunk, length)):
+                change = [everyone]
+                for n, level in enumerate(levels[1:], 1):
+                    assert level.factor is not None and level.factor_out is not None
+                    memories[n] = _gru_step(level.factor, d[n], memories[n])
+                    chance = torch.sigmoid(level.factor_out(memories[n]).squeeze(-1))
+                    u = torch.rand_like(chance) if uniforms is None else uniforms[n][t]
+                    change.append(change[-1] & (u < chance) if t else everyone)
+                c: Tensor | None = None
+                for n in reversed(range(len(levels))):
+                    level, e = levels[n], change[n][:, None]
+                    p = level.prior.belief(level.prior.project(d[n]), c)
+                    held = zip(p, belief[n], strict=True)
+                    belief[n] = Belief(*(torch.where(e, new, old) for new, old in held))
+                    z = s[n]
+                    epsilon = torch.randn_like(z) if noise is None else noise[n][t]
+                    drawn = torch.addcmul(*belief[n], epsilon)
+                    s[n] = torch.where(change[max(0, n - 1)][:, None], drawn, z)
+                    c = level.context(level.context.project(s[n]), c)
+                    d[n] = torch.where(e, level.temporal(s[n], d[n]), d[n])
+                assert c is not None
+                images.append(c)
+            made = self.decoder(torch.stack(images, 1).flatten(0, 1))
+            yield made.unflatten(0, (batch, -1))
+
+
+def _gru_step(gru: nn.GRU, x: Tensor, h: Tensor) -> Tensor:
+    """One step of a scan, for a batch [B, D]."""
+    return torch.gru_cell(x, h, *cast(list[Tensor], gru.all_weights[0]))
