@@ -3,6 +3,7 @@
     python experiments/evaluate.py runs/NAME/seed0
     python experiments/evaluate.py runs/NAME/seed0 protocol=dlh
     python experiments/evaluate.py runs protocol=own context=12 horizon=100 samples=10
+    torchrun --nproc-per-node=4 experiments/evaluate.py runs/NAME/seed0
 
 Figures and pictures lie in runs/NAME/seed0/evaluations/. The same command continues an evaluation
 that was broken off. See --help.
@@ -17,10 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.process import tune_allocator
+from pyrovp.train.errors import RunError
 from pyrovp.train.evaluation_settings import EvaluationSettings
 from pyrovp.train.folder_command import FolderCommand, each_run, folder_command
 from pyrovp.train.hydra_job import stopping_at
 from pyrovp.train.run_evaluation import RunEvaluation
+from pyrovp.train.torchrun import joined
 
 __all__ = ["main"]
 
@@ -57,7 +60,8 @@ def job(config: DictConfig) -> None:
 def main() -> None:
     """The command."""
     tune_allocator()  # this process is ours
-    folder_command(job, COMMAND)
+    with stopping_at(RunError), joined():
+        folder_command(job, COMMAND)
 
 
 if __name__ == "__main__":

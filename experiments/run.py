@@ -3,6 +3,9 @@
     python experiments/run.py +model=dlh
     python experiments/run.py +model=cwvae +data=moving_ball train.steps=2000 seed=1
     python experiments/run.py -m +model=cwvae,dlh seed=0,1,2
+    python experiments/run.py -m hydra/launcher=slurm +model=cwvae,dlh seed=0,1,2
+    python experiments/run.py +tune=lr +model=cwvae
+    torchrun --nproc-per-node=4 experiments/run.py +model=cwvae
 
 The same command continues a run that was broken off. See --help.
 """
@@ -14,6 +17,7 @@ from typing import cast
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -21,8 +25,11 @@ from pyrovp.process import tune_allocator
 from pyrovp.train.command_line import run_command, stopping_at
 from pyrovp.train.errors import RunError
 from pyrovp.train.experiment import Experiment
-from pyrovp.train.processes import joined
+from pyrovp.train.processes import Processes
+from pyrovp.train.requeue import saving_first
 from pyrovp.train.settings import Settings
+from pyrovp.train.sweep import Value, best_validation, member
+from pyrovp.train.torchrun import joined
 
 __all__ = ["main"]
 
@@ -34,19 +41,44 @@ OmegaConf.register_new_resolver("mul", lambda *factors: math.prod(factors), repl
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(config: DictConfig) -> None:
-    """One run."""
+def job(config: DictConfig) -> Value:
+    """One run, or one member of a sweep."""
+    tune_allocator()  # this process is ours
     chosen = HydraConfig.get().runtime.choices
-    with stopping_at(ValueError, OmegaConfBaseException):
+
+    def run() -> float | None:
+        return train(config, chosen["model"], chosen["data"])
+
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    with stopping_at(RunError), saving_first():
+        # Processes that train together also fail together: none may go on to another member.
+        return member(run) if sweeping and Processes.present().ranks == 1 else run()
+
+
+def train(config: DictConfig, model: str, data: str) -> float | None:
+    """A whole run.
+
+    Args:
+        config: As Hydra composed it.
+        model, data: What the run is called.
+
+    Returns:
+        Its best validation loss, if there was a validation.
+
+    Raises:
+        RunError: If the configuration makes no run, or the run cannot go on.
+    """
+    try:
         settings = cast(Settings, OmegaConf.to_object(config))
-        experiment = Experiment(settings, chosen["model"], chosen["data"])
-    with stopping_at(RunError):
-        experiment.run()
+        experiment = Experiment(settings, model, data)
+    except (ValueError, OmegaConfBaseException) as error:
+        raise RunError(str(error)) from error
+    experiment.run()
+    return best_validation(experiment.directory.path)
 
 
 def main() -> None:
     """The command."""
-    tune_allocator()  # this process is ours
     with stopping_at(RunError), joined():
         run_command(job, CONF)
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hydra.core.plugins import Plugins
+
 from pyrovp.train.errors import RunError
 from pyrovp.train.hydra_job import (
     ASKING,
@@ -19,10 +21,12 @@ from pyrovp.train.hydra_job import (
     run_hydra,
     stopping_at,
 )
+from pyrovp.train.sweep import Grid
+from pyrovp.train.tuned import Tuned
 
-__all__ = ["arranged", "choices", "run_command", "stopping_at"]
+__all__ = ["arranged", "choices", "register_sweepers", "run_command", "stopping_at"]
 
-GROUPS = ("model", "data", "size", "elbo", "study")
+GROUPS = ("model", "data", "size", "elbo", "study", "tune")
 """Groups of the configuration that have a default, in the order of the help text."""
 
 
@@ -51,7 +55,17 @@ def run_command(job: Callable[[], None], conf: Path) -> None:
         return
     with stopping_at(RunError):
         _check_model(sys.argv[1:], conf)
+    register_sweepers()
     run_hydra(job, conf, "config", GROUPS, "the same command goes on from the last checkpoint")
+
+
+def register_sweepers() -> None:
+    """Makes our sweepers known to Hydra, for the names that `conf/` has for them."""
+    # Hydra 1.3 takes plugins from a package `hydra_plugins` only, which would be a second name of
+    # ours at the top of site-packages, looked through by every other Hydra program.
+    Plugins.instance().class_name_to_class.update(
+        {"hydra_plugins.pyrovp.Grid": Grid, "hydra_plugins.pyrovp.Tuned": Tuned}
+    )
 
 
 def _check_model(arguments: Sequence[str], conf: Path) -> None:
@@ -89,6 +103,8 @@ def _help(conf: Path) -> str:
         "+model=NAME --cfg job    prints every key and its value, without running",
         "-m seed=0,1,2            runs every combination",
         "+study=NAME              runs all of a paper's study, see docs/studies.md",
+        "+tune=NAME               searches for settings; this and clusters: docs/clusters.md",
+        "-m hydra/launcher=slurm  hands every combination to a cluster",
         "--config-dir=FOLDER      adds your own FOLDER/model/NAME.yaml",
         "--hydra-help             what else Hydra offers",
     ]

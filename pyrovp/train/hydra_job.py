@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.checks import nearest
-from pyrovp.train.errors import RunError
+from pyrovp.train.errors import RunError, Stopped
+from pyrovp.train.processes import Processes
 from pyrovp.train.stopping import ending_on_sigterm
 
 __all__ = [
@@ -136,12 +137,16 @@ def run_hydra(
             raise
         _stop(_explain(error, sys.argv[1:], conf, config, groups))
     except KeyboardInterrupt:
-        print(f"interrupted; {afterwards}", file=sys.stderr)
+        if Processes.present().first_to_end():
+            print(f"interrupted; {afterwards}", file=sys.stderr)
         sys.exit(130)
 
 
 def _stop(message: str, code: int = RunError.code) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    processes = Processes.present()
+    # All of several processes save and stop at the same step.
+    if processes.main if code == Stopped.code else processes.first_to_end():
+        print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -166,6 +171,11 @@ def _explain(
             guess = nearest(key, known).partition("known:")[0]
             return f"there is no setting {key}; {guess}--cfg job prints them all"
         return f"there is no setting {key}; {nearest(key, inside)}"
+    if "hydra/launcher/submitit" in text:
+        return (
+            "this launcher needs the package hydra-submitit-launcher, which is not installed; "
+            "run: pip install 'pyrovp[cluster]'"
+        )
     return str(error).strip()
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import run
 from pyrovp.compare import Comparison, ComparisonSettings
-from pyrovp.train.run_directory import fingerprint
+from pyrovp.train.run_directory import RunDirectory, fingerprint
 from pyrovp.train.settings import Settings
 from tests.experiments.tiny import SIZES, Outcome
 
@@ -140,6 +140,8 @@ def test_the_command_starts_them(
     class Recorder:
         def __init__(self, settings: Settings, model: str, data: str) -> None:
             started.append((model, data, settings.data["speed_factor"], settings.seed))
+
+        directory = RunDirectory(Path("nowhere"), "", "", {}, 0)
 
         def run(self) -> None: ...
 
