@@ -27,8 +27,9 @@ class MovingMNIST(GeneratedVideos):
 
     Args:
         root: ROOT of the files ROOT/MNIST/raw/..., as for `MNIST`.
-        split, length, resolution, channels, digits, digit_size, speed, speed_factor, overlap,
-            subpixel, size, seed: As for `MovingDigits`, with the same defaults.
+        split, length, resolution, channels, digits, digit_size, speed: As for `MovingDigits`,
+            with the same defaults.
+        speed_factor, overlap, subpixel, size, seed: Likewise.
 
     Shapes:
         video: [T, C, R, R]
