@@ -36,6 +36,7 @@ from pyrovp.train.hydra_job import (
     run_hydra,
     stopping_at,
 )
+from pyrovp.train.processes import Processes
 
 __all__ = ["FolderCommand", "each_run", "folder_command", "found_runs", "parted"]
 
@@ -109,19 +110,22 @@ def folder_command(job: Callable[[], None], command: FolderCommand) -> None:
 def each_run(folders: Sequence[str], serve: Callable[[str], object]) -> None:
     """Serves one run after the other, within a job of `folder_command`.
 
-    One that refuses says why, and the others are served all the same.
+    One that refuses says why, and the others are served all the same; several processes end.
 
     Args:
         folders: Of the runs.
         serve: Raises a ValueError to refuse.
     """
+    processes = Processes.present()
     for number, folder in enumerate(folders):
-        if number:
+        if number and processes.main:
             print()
         try:
             with stopping_at(ValueError):
                 serve(folder)
         except SystemExit:  # said why
+            if processes.ranks > 1:  # the others may be in the midst of it: all of them end
+                raise
             _REFUSED.get().append(folder)
 
 

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from pyrovp.train.errors import RunError
+from pyrovp.train.tensors import check_fit, stored_once
 from pyrovp.train.trained import load
 
-__all__ = ["InitialWeights", "check_shapes", "initial_weights"]
-
-_LISTED = 8
+__all__ = ["InitialWeights", "initial_weights"]
 
 
 @dataclass(frozen=True)
@@ -58,46 +57,11 @@ def initial_weights(path: str | None, objective: nn.Module) -> InitialWeights | 
         source = load(path, weights=None, device="cpu")
     except ValueError as error:
         raise RunError(f"init_from={path}: {error}") from error
-    given = nn.ModuleDict({"model": source.model, "guide": source.guide}).state_dict()
-    check_shapes(_once(given), _once(objective.state_dict()), f"init_from={path}")
-    objective.load_state_dict(given)
-    return InitialWeights(source.path, source.step, _key(given))
-
-
-def check_shapes(given: Mapping[str, Tensor], needed: Mapping[str, Tensor], where: str) -> None:
-    """Refuses weights that are not those that are needed, by name and shape.
-
-    Args:
-        given, needed: Tensors by name.
-        where: What the text begins with.
-
-    Raises:
-        RunError: With a list of what differs.
-    """
-    differ = [
-        f"{name}: {_shape(given.get(name))} there, {_shape(needed.get(name))} here"
-        for name in dict.fromkeys([*needed, *given])
-        if _shape(given.get(name)) != _shape(needed.get(name))
-    ]
-    if differ:
-        more = [f"and {len(differ) - _LISTED} more"] * (len(differ) > _LISTED)
-        listed = "\n  ".join([*differ[:_LISTED], *more])
-        raise RunError(
-            f"{where}: {len(differ)} of {len(needed)} weights do not fit; choose the same model, "
-            f"sizes and frames as in its config.yaml\n  {listed}"
-        )
-
-
-def _once(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor by its first name: model and guide share most of theirs."""
-    seen: dict[tuple[int, torch.Size], str] = {}
-    for name, tensor in weights.items():
-        seen.setdefault((tensor.data_ptr(), tensor.shape), name)
-    return {name: weights[name] for name in seen.values()}
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "none" if tensor is None else str(tuple(tensor.shape))
+    given = nn.ModuleDict({"model": source.model, "guide": source.guide})
+    hint = "choose the same model, sizes and frames as in its config.yaml"
+    check_fit(stored_once(given), stored_once(objective), f"init_from={path}", hint)
+    objective.load_state_dict(given.state_dict())
+    return InitialWeights(source.path, source.step, _key(stored_once(given)))
 
 
 def _key(weights: Mapping[str, Tensor]) -> str:

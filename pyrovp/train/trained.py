@@ -3,13 +3,15 @@
     run = load("runs/dlh-moving_digits-1f0c9a2b/seed0")
     open_loop(run.model, run.guide, context, horizon=100)
 
-All of it comes from the run's folder: what to build from `config.yaml`, the weights from
-`checkpoint/`. A run that is still training can be loaded too, as far as it is.
+All of it comes from the folder: what to build from `config.yaml`, the weights from `checkpoint/`,
+or from `model.safetensors` where a run was exported (`pyrovp.train.folders`). A run that is still
+training can be loaded too, as far as it is.
+
+What is built is what `config.yaml` names, and a folder from elsewhere may name any function that
+can be imported here. Its weights are numbers only.
 """
 
-import json
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,10 +25,10 @@ from pyrovp.data import KeyedVideos
 from pyrovp.programs import LatentDynamics
 from pyrovp.state_space import StateSpace
 from pyrovp.train.build import choose_device, make, make_guide
-from pyrovp.train.checkpoint import Checkpoints
 from pyrovp.train.errors import RunError
+from pyrovp.train.folders import opened
+from pyrovp.train.processes import Processes
 from pyrovp.train.randomness import undisturbed
-from pyrovp.train.run_directory import fingerprint
 from pyrovp.train.settings import Settings
 
 __all__ = ["Trained", "load", "read_settings"]
@@ -76,7 +78,8 @@ def load(
     """Takes up a run.
 
     Args:
-        path: Its folder, `runs/NAME/seed0`; one that holds a single seed will do.
+        path: Its folder, `runs/NAME/seed0`; one that holds a single seed will do. Or what
+            `python -m pyrovp.export` made of it, which holds one set of weights.
         weights: The newest, or the best on validation data; None: those that the run itself was
             evaluated with.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
@@ -87,8 +90,8 @@ def load(
     """
     if weights not in ("last", "best", None):
         raise ValueError(f"weights are 'last' or 'best' (on validation data), got {weights!r}")
-    folder = _folder(Path(path))
-    settings = read_settings(folder)
+    folder = opened(Path(path))
+    settings = read_settings(folder.path)
     with undisturbed():  # building draws weights that are replaced at once
         model: Any = make("model", settings.model)
         guide: Any = make_guide(settings.guide, model)
@@ -96,15 +99,11 @@ def load(
         objective: nn.Module = make(
             "objective", settings.objective, model=model, guide=guide, elbo=elbo
         )
-    checkpoints = Checkpoints(folder / "checkpoint", fingerprint(asdict(settings)))
-    if (weights or settings.evaluate.checkpoint) == "best":
-        step = checkpoints.load_best(objective).step
-    else:
-        step = checkpoints.load_last(objective)
-    target = choose_device(device)
+    step = folder.fill(objective, settings, weights)
+    target = choose_device(device, Processes.present().local)
     objective.to(target).eval()
-    name, data = _names(folder)
-    return Trained(folder, settings, name, data, model, guide, step, target)
+    name, data = folder.names()
+    return Trained(folder.path, settings, name, data, model, guide, step, target)
 
 
 def read_settings(folder: Path) -> Settings:
@@ -129,33 +128,3 @@ def read_settings(folder: Path) -> Settings:
     except (yaml.YAMLError, UnicodeError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{folder / 'config.yaml'} is damaged ({reason})") from None
-
-
-def _folder(path: Path) -> Path:
-    """The folder with the configuration: this one, or its only seed's."""
-    if not path.is_dir():
-        raise RunError(f"there is no folder {path}; give the folder of a run, runs/NAME/seed0")
-    if (path / "config.yaml").exists():
-        return path
-    seeds = sorted(file.parent for file in path.glob("seed*/config.yaml"))
-    if len(seeds) == 1:
-        return seeds[0]
-    if seeds:
-        listed = ", ".join(str(seed) for seed in seeds)
-        raise RunError(f"{path} holds the runs of {len(seeds)} seeds; give one of {listed}")
-    raise RunError(f"{path} holds no run: there is no config.yaml in it; give runs/NAME/seed0")
-
-
-def _names(folder: Path) -> tuple[str, str]:
-    """Names of model and data set.
-
-    As the run's own figures say, wherever it has been moved to; before there are figures, as the
-    folder above says: MODEL-DATA-FINGERPRINT.
-    """
-    try:
-        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return str(found["model"]), str(found["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        above = folder.resolve().parent.name
-    parts = re.fullmatch(r"(.+)-([^-]+)-[0-9a-f]{8}", above)
-    return (parts[1], parts[2]) if parts else (folder.resolve().name, "its data")

@@ -55,9 +55,12 @@ def test_the_name_is_that_of_the_weights_and_not_of_their_place(
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["+model=rssm", "model.memory=16"], "(24, 8) there, (48, 16) here"),
-        (["+model=cwvae"], "none there, (24, 8) here"),
-        (["+model=rssm", "+data=moving_ball"], "(64, 1, 4, 4) there, (64, 3, 4, 4) here"),
+        (["+model=rssm", "model.memory=16"], "(24, 8) float32 there, (48, 16) float32 here"),
+        (["+model=cwvae"], "none there, (24, 8) float32 here"),
+        (
+            ["+model=rssm", "+data=moving_ball"],
+            "(64, 1, 4, 4) float32 there, (64, 3, 4, 4) float32 here",
+        ),
     ],
 )
 def test_what_does_not_fit_is_listed(

@@ -227,7 +227,7 @@ def test_load_is_a_name_like_the_others() -> None:
 
 def test_the_documentation_runs_as_printed(folder: Path) -> None:
     text = (ROOT / "docs" / "predicting.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    block, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (name,) = re.findall(r"runs/[\w/-]+", block)
     scope: dict[str, Any] = {}
     exec(block.replace(name, str(folder)), scope)
