@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pyrovp.process import tune_allocator
+from pyrovp.process import settled, tune_allocator
 from pyrovp.train.command_line import run_command, stopping_at
 from pyrovp.train.errors import RunError
 from pyrovp.train.experiment import Experiment
@@ -73,7 +73,8 @@ def train(config: DictConfig, model: str, data: str) -> float | None:
         experiment = Experiment(settings, model, data)
     except (ValueError, OmegaConfBaseException) as error:
         raise RunError(str(error)) from error
-    experiment.run()
+    with settled():
+        experiment.run()
     return best_validation(experiment.directory.path)
 
 

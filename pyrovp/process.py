@@ -5,15 +5,21 @@ block beyond 32 MiB straight back to the system, which hands out zeroed pages on
 next time: on a CPU that can cost as much as a third of the step. `tune_allocator` makes glibc
 keep what it has.
 
-It changes how every library in the process allocates, so nothing in `pyrovp` calls it: a script
-that trains, or a benchmark, does so at its start.
+Python's collector of cycles looks through all objects again and again, those of every imported
+module too. `settled` takes what is there out of its sight.
+
+Both change the process as a whole, so nothing in `pyrovp` calls them: a script that trains, or a
+benchmark, does.
 """
 
 import ctypes
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-__all__ = ["Tuning", "tune_allocator"]
+__all__ = ["Tuning", "settled", "tune_allocator"]
 
 # Parameters of mallopt(3), from glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
@@ -63,3 +69,14 @@ def tune_allocator(top_pad: int = 512) -> Tuning:
     if not all(mallopt(name, value) for name, value in settings.items()):
         return Tuning(False, f"glibc {version} refused a setting")
     return Tuning(True, f"glibc {version} keeps freed memory and grows by {top_pad} MiB")
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Objects that exist now are not searched for cycles until the block ends."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

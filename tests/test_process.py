@@ -1,13 +1,14 @@
 """The allocator's setting: that it works, that it is asked for, and where it cannot be."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
-from pyrovp.process import tune_allocator
+from pyrovp.process import settled, tune_allocator
 
 __all__: list[str] = []
 
@@ -16,7 +17,7 @@ PROGRAM = """
 import resource
 import torch
 import pyrovp.nets
-from pyrovp.process import tune_allocator
+from pyrovp.process import settled, tune_allocator
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -63,3 +64,14 @@ def test_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_refuses_a_step_that_does_not_fit_an_int(top_pad: int) -> None:
     with pytest.raises(ValueError, match=f"0 to 2047 MiB, got {top_pad}"):
         tune_allocator(top_pad)
+
+
+def test_settled_objects_are_not_searched_and_new_ones_are() -> None:
+    kept: list[list[int]] = [[] for _ in range(1000)]
+    with settled():
+        assert gc.get_freeze_count() > len(kept)
+        cycle: list[object] = []
+        cycle.append(cycle)
+        del cycle
+        assert gc.collect() > 0
+    assert gc.get_freeze_count() == 0

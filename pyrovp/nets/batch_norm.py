@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["Statistics", "StepBatchNorm2d", "batch_statistics"]
+__all__ = ["Statistics", "StepBatchNorm2d", "batch_statistics", "running_kept"]
 
 Statistics = Literal["each", "pooled"]
 
@@ -87,17 +87,30 @@ def batch_statistics(*modules: nn.Module) -> Iterator[None]:
     prediction then depends on the others of its batch.
     """
     norms = [part for m in modules for part in m.modules() if isinstance(part, _BatchNorm)]
-    before = [(norm, norm.training, norm.momentum) for norm in norms]
+    before = [(norm, norm.training) for norm in norms]
+    with running_kept(*norms):
+        try:
+            for norm in norms:
+                norm.train()
+            yield
+        finally:
+            for norm, training in before:
+                norm.train(training)
+
+
+@contextmanager
+def running_kept(*modules: nn.Module) -> Iterator[None]:
+    """Those of these modules that are BatchNorms keep their running statistics as they are."""
+    norms = [part for part in modules if isinstance(part, _BatchNorm)]
+    before = [(norm, norm.momentum) for norm in norms]
     counts = [norm.num_batches_tracked for norm in norms]
     kept = [None if count is None else count.clone() for count in counts]
     try:
         for norm in norms:
-            norm.train()
             norm.momentum = 0.0
         yield
     finally:
-        for norm, training, momentum in before:
-            norm.train(training)
+        for norm, momentum in before:
             norm.momentum = momentum
         for count, value in zip(counts, kept, strict=True):
             if count is not None and value is not None:

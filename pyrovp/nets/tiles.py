@@ -66,12 +66,13 @@ def tiled_transposed_conv2d(
 ) -> Tensor:
     """`F.conv_transpose2d(x, weight, bias, stride, padding)` for few output channels."""
     device = x.device.type
-    if torch.is_autocast_enabled(device):
-        # Autocast does not reach into a Function's backward pass.
-        dtype = torch.get_autocast_dtype(device)
-        x, weight = x.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    return _Tiled.apply(x, weight, bias, stride, padding)
+    if not torch.is_autocast_enabled(device):
+        return _Tiled.apply(x, weight, bias, stride, padding)
+    # Autocast does not reach into a Function's backward pass. The bias is added in float32: its
+    # rounding would shift all pixels of all frames one way, and their sum with them.
+    dtype = torch.get_autocast_dtype(device)
+    y = _Tiled.apply(x.to(dtype), weight.to(dtype), None, stride, padding).float()
+    return y if bias is None else y.add_(bias[:, None, None])
 
 
 class _Tiled(torch.autograd.Function):

@@ -100,20 +100,23 @@ class PhasedTransposedConv2d(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """The transposed convolution; `output_size` is not needed without output padding."""
         assert self.bias is not None
-        weight, bias, device = self.weight, self.bias, x.device.type
-        if torch.is_autocast_enabled(device):
-            # Autocast does not reach into a Function's backward pass.
-            dtype = torch.get_autocast_dtype(device)
-            x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-        return _Phased.apply(x, weight, bias)
+        device = x.device.type
+        if not torch.is_autocast_enabled(device):
+            return _Phased.apply(x, self.weight, self.bias)
+        # Autocast does not reach into a Function's backward pass. The bias is added in float32:
+        # its rounding would shift all pixels of all frames one way, and their sum with them.
+        dtype = torch.get_autocast_dtype(device)
+        y = _Phased.apply(x.to(dtype), self.weight.to(dtype), None).float()
+        return y.add_(self.bias[:, None, None])
 
 
 class _Phased(torch.autograd.Function):
     """The transposed convolution by phases, with the gradients of the stock one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.bias = bias is not None
         n, channels = x.shape[0], weight.shape[1]
         # One channel has too few phases of stride 1 to fill a vector: take those of stride 2.
         stride = 2 if channels == 1 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0 else 1
@@ -121,7 +124,7 @@ class _Phased(torch.autograd.Function):
         y = F.conv2d(
             channels_last(x),
             channels_last(phase_kernel(weight, stride)),
-            bias.repeat_interleave(phases * phases),
+            None if bias is None else bias.repeat_interleave(phases * phases),
             stride=stride,
             padding=2,
         )
@@ -130,7 +133,7 @@ class _Phased(torch.autograd.Function):
         return y.reshape(n, channels, height * phases, width * phases)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         to_x, to_weight, _ = torch.ops.aten.convolution_backward(
             channels_last(grad),
@@ -145,7 +148,7 @@ class _Phased(torch.autograd.Function):
             1,
             [ctx.needs_input_grad[0], ctx.needs_input_grad[1], False],
         )
-        return to_x, to_weight, grad.sum((0, 2, 3))
+        return to_x, to_weight, grad.sum((0, 2, 3)) if ctx.bias else None
 
 
 def phase_kernel(weight: Tensor, stride: int) -> Tensor:

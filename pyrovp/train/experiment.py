@@ -6,7 +6,7 @@ Everything that a user may have got wrong is refused while building, before any 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,23 @@ from pyrovp.draw import (
     predictions_png,
     training_png,
 )
+from pyrovp.draw.hierarchy import draw_hierarchy
 from pyrovp.environment import environment
 from pyrovp.evaluation import EVALUATION_BATCH, Results, evaluate
 from pyrovp.metrics import Protocol, render, ssim_preset
 from pyrovp.state_space import StateSpace
 from pyrovp.train.build import brief, choose_device, device_name, make, make_guide
+from pyrovp.train.captured import CapturedUpdate
 from pyrovp.train.checkpoint import Checkpoints
 from pyrovp.train.errors import RunError
 from pyrovp.train.initial import initial_weights
 from pyrovp.train.log import Log, check_tensorboard, read_rows
 from pyrovp.train.loop import Cadence, fit
 from pyrovp.train.optimiser import Warmup, adam
+from pyrovp.train.precision import precision
 from pyrovp.train.processes import Processes
 from pyrovp.train.randomness import seed_noise, undisturbed
+from pyrovp.train.recompute import recompute
 from pyrovp.train.run_directory import RunDirectory, fingerprint
 from pyrovp.train.sentences import channel_sentences, clip_sentences, event_sentences
 from pyrovp.train.settings import Settings, check_settings
@@ -109,7 +113,9 @@ class Experiment:
             Path(settings.out), model_name, data_name, self._identity(), settings.seed
         )
         self._check_frames()
-        self._try_one_clip()
+        self.precision = precision(train.precision, self.device)
+        with self._inside():  # refuses networks whose activations cannot be made again
+            self._try_one_clip()
 
     def _held_out(self, split: Split, size: int, **given: int) -> KeyedVideos:
         """A split that is not trained on: `size` clips, or all where there are fewer."""
@@ -123,6 +129,14 @@ class Experiment:
             return make("data", self.settings.data, split=split, size=size, **given)
         except DataError as error:
             raise ValueError(f"{error} ({which[split]})") from error
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """What a step of training is taken in."""
+        frames = self.settings.train.recompute
+        again = recompute(self.objective, frames=frames) if frames else nullcontext()
+        with self.precision.inside(), again:
+            yield
 
     def _identity(self) -> dict[str, Any]:
         """What names the run: the settings, and what files hold that the settings only name."""
@@ -150,10 +164,13 @@ class Experiment:
                 f"test clips: {error}"
             ) from error
         norms = any(isinstance(part, _BatchNorm) for part in self.objective.modules())
-        if norms and self.settings.train.batch == 1:
+        train = self.settings.train
+        parts = train.accumulate * self.processes.ranks
+        if norms and train.batch == parts:
             raise ValueError(
-                "train.batch=1, but this model's BatchNorms need more than one sequence for their "
-                "statistics; use train.batch=2 or more"
+                f"train.batch={train.batch} in {parts} part{'s' * (parts > 1)}, but this model's "
+                f"BatchNorms need more than one sequence for their statistics; use "
+                f"train.batch={2 * parts} or more"
             )
         if norms and test.batch_statistics and len(self.testing) % EVALUATION_BATCH == 1:
             raise ValueError(
@@ -230,24 +247,41 @@ class Experiment:
         """All of it, in the process that writes."""
         if self.settings.force:
             self.directory.clear()
-        if self.processes.first(self._finished(say)):
+        if self._together(self._finished(say)):
             return
         say(self.introduction())
         self.directory.write_text("config.yaml", OmegaConf.to_yaml(asdict(self.settings)))
+        if isinstance(getattr(self.model, "hierarchy", None), StateSpace):
+            draw_hierarchy(self.model, self.guide, path=self.directory.path / "hierarchy.png")
         checkpoints = Checkpoints(self.directory.checkpoints, self._built_from(), say)
-        step = trained = self._train(checkpoints)
-        if self.settings.evaluate.checkpoint == "best":
-            step = checkpoints.load_best(self.objective).step
-        self._report(self._evaluate(), step, say)
+        trained = self._train(checkpoints)
+        step, results = self._evaluate(checkpoints, trained)
+        self._report(results, step, say)
         done = {"steps": trained, "evaluate": asdict(self.settings.evaluate)}
         self.directory.write_json("done.json", done | {"splits": self._splits()})
 
     def _assist(self) -> None:
-        """What the other processes do: they train along, and write nothing."""
-        if self.processes.first(False):
+        """What the other processes do: they train and predict along, and write nothing."""
+        if self._together(False):
             return
         checkpoints = Checkpoints(self.directory.checkpoints, self._built_from(), lambda _: None)
-        self._train(checkpoints)
+        self._evaluate(checkpoints, self._train(checkpoints))
+
+    def _together(self, finished: bool) -> bool:
+        """Whether the run is finished, as the main process says, once it is the same run for all.
+
+        Raises:
+            RunError: If it is not.
+        """
+        name = self.directory.path.parent.name
+        self.processes.agree(
+            name,
+            f"the processes of this run have different settings or data: the main one's run is "
+            f"{self.processes.first(name)}; give all of them the same command, and the same "
+            f"files where they look for data",
+        )
+        self.processes.see(self.directory.path)
+        return self.processes.first(finished)
 
     def _built_from(self) -> str:
         return fingerprint(asdict(self.settings))
@@ -275,15 +309,18 @@ class Experiment:
         cadence = Cadence(
             train.log_every, train.validate_every, train.checkpoint_every, train.checkpoint_seconds
         )
-        update = Update(
+        log = Log(self.directory.path, train.tensorboard) if processes.main else Log(bar=False)
+        eager = Update(
             self.objective,
             adam(self.objective.parameters(), optimiser),
             clip=optimiser.clip,
-            compute=processes.share(self.objective),
+            processes=processes,
             accumulate=train.accumulate,
+            inside=self._inside,
         )
+        captured = train.capture and self.device.type == "cuda"
         return fit(
-            update,
+            CapturedUpdate(eager, log.say) if captured else eager,
             self._batches,
             train.steps,
             seed=settings.seed,
@@ -291,7 +328,7 @@ class Experiment:
             cadence=cadence,
             validation=None if self.validation is None else Videos(self.validation, train.batch),
             checkpoints=checkpoints,
-            log=Log(self.directory.path, train.tensorboard) if processes.main else None,
+            log=log,
             processes=processes,
             skip=train.skip_nonfinite,
         )
@@ -310,8 +347,11 @@ class Experiment:
         )
         return (batch["video"] for batch in made)
 
-    def _evaluate(self) -> Results:
-        return evaluate(
+    def _evaluate(self, checkpoints: Checkpoints, step: int) -> tuple[int, Results]:
+        """The step that the chosen weights are from, and what they predict."""
+        if self.settings.evaluate.checkpoint == "best":
+            step = checkpoints.load_best(self.objective).step
+        return step, evaluate(
             self.model,
             self.guide,
             self.testing,
@@ -320,6 +360,7 @@ class Experiment:
             sequences=self.settings.evaluate.sequences,
             seed=self.settings.seed,
             batch_norms=self.settings.evaluate.batch_statistics,
+            processes=self.processes,
         )
 
     def _report(self, results: Results, step: int, say: Callable[[str], None]) -> None:

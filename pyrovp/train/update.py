@@ -1,18 +1,21 @@
 r"""One update of the weights.
 
     g = (1/n) Σ_i ∇ loss(θ, videos_i)          over n equal parts of a batch
-    θ ← Adam(clip(g))
+    g <- mean of g over the processes
+    θ <- Adam(clip(g))
 
 An update reads nothing back from its device: what it returns stays there. What else a step is
 made of (noise, β, the learning rate) is set before, by the loop.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from pyrovp.train.processes import Processes
 
 __all__ = ["Bound", "Outcome", "Update", "clip_gradient"]
 
@@ -50,10 +53,10 @@ class Update:
         objective: `objective(video)` returns a `Bound`.
         optimizer: Of the objective's parameters.
         clip: Largest norm of the gradient over all parameters; None leaves it as it is.
-        compute: What is called in the objective's place, such as its average over processes.
+        processes: That train together, each on its share of the batch.
         accumulate: Parts that a batch is taken in, one after the other: less memory, the
             same mean. Statistics of BatchNorms are those of a part.
-        inside: Makes a context for the evaluation of the loss, such as a precision.
+        inside: Makes a context for all of it, such as a precision.
 
     Shapes:
         video: [B, T, C, H, W]
@@ -68,14 +71,14 @@ class Update:
         optimizer: torch.optim.Optimizer,
         *,
         clip: float | None = None,
-        compute: nn.Module | None = None,
+        processes: Processes = Processes(),  # noqa: B008
         accumulate: int = 1,
         inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.objective = objective
         self.optimizer = optimizer
         self.clip = clip
-        self.compute = objective if compute is None else compute
+        self.processes = processes
         self.accumulate = accumulate
         self.inside = inside
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -83,9 +86,11 @@ class Update:
     def __call__(self, video: Tensor) -> Outcome:
         """Takes one step."""
         self.optimizer.zero_grad()
-        outcomes = [self._gradient(part, last) for part, last in self._parts(video)]
-        norm = clip_gradient(self.parameters, self.clip)
-        self.optimizer.step()
+        with self.inside():
+            outcomes = [self._gradient(part) for part in self._parts(video)]
+            self.processes.average(self.objective)
+            norm = clip_gradient(self.parameters, self.clip)
+            self.optimizer.step()
         return Outcome(
             torch.stack([loss for loss, _ in outcomes]).sum(0),
             norm.detach(),
@@ -95,34 +100,32 @@ class Update:
             },
         )
 
-    def _parts(self, video: Tensor) -> Iterator[tuple[Tensor, bool]]:
-        """The parts of a batch, and whether each is the last."""
+    def _parts(self, video: Tensor) -> Sequence[Tensor]:
+        """The parts of a batch."""
         if len(video) % self.accumulate:
             raise ValueError(
                 f"a batch of {len(video)} sequences does not come apart into "
                 f"train.accumulate={self.accumulate} equal parts"
             )
-        parts = video.chunk(self.accumulate)
-        return ((part, i == len(parts) - 1) for i, part in enumerate(parts))
+        return video.chunk(self.accumulate)
 
-    def _gradient(self, video: Tensor, last: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    def _gradient(self, video: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Adds the gradient of a part's share of the mean."""
-        # Between processes gradients are averaged once a step, with those of the last part.
-        alone = nullcontext() if last else getattr(self.compute, "no_sync", nullcontext)()
-        with alone:
-            with self.inside():
-                bound: Bound = self.compute(video)
-                loss = bound.loss / self.accumulate
-            loss.backward()
+        bound: Bound = self.objective(video)
+        loss = bound.loss / self.accumulate
+        loss.backward()
         return loss.detach(), {name: part.detach() for name, part in bound.parts.items()}
 
 
 def clip_gradient(parameters: Sequence[nn.Parameter], norm: float | None) -> Tensor:
-    """Scales the gradient down to a norm over all parameters; returns the norm it had.
+    """Scales the gradient down to a norm over all parameters.
 
     Args:
         parameters: Those without a gradient are passed over.
         norm: The largest norm; None leaves the gradient as it is.
+
+    Returns:
+        The norm it had, [].
     """
     if norm is not None:
         return nn.utils.clip_grad_norm_(parameters, norm)

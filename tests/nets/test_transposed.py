@@ -103,10 +103,20 @@ def test_phases_under_autocast() -> None:
     x = torch.randn(2, 4, 6, 6, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
-    assert y.dtype is torch.bfloat16
-    y.float().square().mean().backward()
+    assert y.dtype is torch.float32
+    y.square().mean().backward()
     assert x.grad is not None and layer.weight.grad is not None
     assert layer.weight.grad.dtype is torch.float32
     # bfloat16 has 8 bits of precision: a relative error of some 2^-8 for each of few terms.
     expected = F.conv_transpose2d(x, layer.weight, layer.bias, stride=2)
-    torch.testing.assert_close(y.float(), expected, rtol=0.05, atol=0.02)
+    torch.testing.assert_close(y, expected, rtol=0.05, atol=0.02)
+
+
+def test_phases_under_autocast_do_not_round_a_bias() -> None:
+    layer = PhasedTransposedConv2d(4, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(torch.zeros(2, 4, 6, 6))
+    assert layer.bias is not None
+    assert torch.equal(y, layer.bias.expand(y.shape))
+    y.sum().backward()
+    assert layer.bias.grad is not None and float(layer.bias.grad) == y.numel()
