@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.workloads import SYSTEMS, control, evaluation, floor, library, recurrent
 from benchmarks.workloads import training_step as step
-from pyrovp.process import tune_allocator
+from pyrovp.process import settled, tune_allocator
 
 __all__ = ["Side", "Timing", "interleave", "main"]
 
@@ -56,14 +56,15 @@ def interleave(
     """
     cpu: dict[str, list[float]] = {name: [] for name in sides}
     wall: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name, side in sides.items():
-            start = time.process_time(), time.perf_counter()
-            side.work()
-            wait()
-            if turn:
-                cpu[name].append(time.process_time() - start[0])
-                wall[name].append(time.perf_counter() - start[1])
+    with settled():
+        for turn in range(rounds + 1):
+            for name, side in sides.items():
+                start = time.process_time(), time.perf_counter()
+                side.work()
+                wait()
+                if turn:
+                    cpu[name].append(time.process_time() - start[0])
+                    wall[name].append(time.perf_counter() - start[1])
     return {
         name: Timing(statistics.median(cpu[name]), statistics.median(wall[name])) for name in sides
     }
