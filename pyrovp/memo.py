@@ -68,7 +68,9 @@ def remembers() -> bool:
 def _look_up(
     table: dict[Any, tuple[Any, ...]], function: Callable[..., R], *args: Any, **kwargs: Any
 ) -> R:
-    key: tuple[Any, ...] = (function, torch.is_grad_enabled(), *map(_identity, args))
+    # Most arguments are tensors, and this is asked thousands of times a step.
+    identities = [id(a) if type(a) is Tensor else _identity(a) for a in args]
+    key: tuple[Any, ...] = (function, torch.is_grad_enabled(), *identities)
     if kwargs:
         key = (*key, *kwargs, *map(_identity, kwargs.values()))
     found = table.get(key)
@@ -81,5 +83,5 @@ def _identity(argument: Any) -> Any:
     if isinstance(argument, Tensor):
         return id(argument)
     if isinstance(argument, tuple):
-        return tuple(map(_identity, argument))
+        return tuple([id(a) if type(a) is Tensor else _identity(a) for a in argument])
     return argument

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from pyrovp.memo import memo, remembers
 
@@ -40,10 +39,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _gathers(x: Tensor, weight: Tensor) -> bool:
     """Whether the weight's gradient can wait; under autocast types differ from tick to sum."""
     return (
-        x.dim() == 2
+        torch.is_grad_enabled()
+        and x.dim() == 2
         and remembers()
         and weight.requires_grad
-        and torch.is_grad_enabled()
         and not torch.is_autocast_enabled(x.device.type)
     )
 
@@ -62,9 +61,11 @@ class _Left:
             self._differentiation, self._pairs = now, []
         self._pairs.append((x, g))
 
-    def take(self) -> tuple[Tensor, Tensor]:
-        """All of them, one below the other."""
+    def take(self) -> tuple[Tensor, Tensor] | None:
+        """All of them, one below the other; None: there are none."""
         pairs, self._pairs = self._pairs, []
+        if not pairs:
+            return None
         inputs, gradients = zip(*pairs, strict=True)
         return torch.cat(inputs), torch.cat(gradients)
 
@@ -95,7 +96,6 @@ class _Tick(torch.autograd.Function):
         return F.linear(x, weight) if bias is None else torch.addmm(bias, x, weight.t())
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         ctx.left.append(x, g)
@@ -115,7 +115,19 @@ class _Sum(torch.autograd.Function):
         return weight.view_as(weight), None if bias is None else bias.view_as(bias)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *_: None) -> tuple[Tensor, Tensor | None, None]:
-        x, g = ctx.left.take()
-        return g.t() @ x, g.sum(0) if ctx.needs_input_grad[1] else None, None
+    def backward(
+        ctx: Any, to_weight: Tensor | None, to_bias: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None]:
+        # The ticks give nothing here; where a gradient is differentiated again, their own
+        # gradients, which use the weight, do.
+        left = ctx.left.take()
+        if left is not None:
+            x, g = left
+            to_weight = _added(to_weight, g.t() @ x)
+            if ctx.needs_input_grad[1]:
+                to_bias = _added(to_bias, g.sum(0))
+        return to_weight, to_bias, None
+
+
+def _added(total: Tensor | None, more: Tensor) -> Tensor:
+    return more if total is None else total + more

@@ -63,6 +63,19 @@ def test_some_of_the_gradients(frozen: int) -> None:
         torch.testing.assert_close(made, wanted, rtol=1e-10, atol=1e-12)
 
 
+def test_the_gradient_of_a_gradient() -> None:
+    """Of the squared norm of all gradients, with respect to everything."""
+    parts = leaves((2, 3), (3, 3), (3,), (2, 3))
+
+    def curvature(layer: Any) -> Sequence[Tensor]:
+        with memoised():
+            loss = recurrence(layer, 3, *parts)
+            first = torch.autograd.grad(loss, parts, create_graph=True)
+            return torch.autograd.grad(sum(g.square().sum() for g in first), parts)
+
+    torch.testing.assert_close(curvature(linear), curvature(stock), rtol=1e-10, atol=1e-12)
+
+
 class Calls(TorchDispatchMode):
     """Counts operations."""
 
