@@ -152,12 +152,12 @@ class Row(Lazy):
 
 
 def force(value: Tensor | Lazy) -> Tensor:
-    """The tensor itself."""
+    """The tensor itself, [...]."""
     return value.value() if isinstance(value, Lazy) else value
 
 
 def stack(values: Sequence[Tensor | Lazy]) -> Tensor:
-    """`torch.stack` of tensors or of values to be."""
+    """`torch.stack` of N tensors [...], or of values to be: [N, ...]."""
     first = values[0]
     if isinstance(first, Lazy) and all(
         isinstance(v, Lazy) and type(v) is type(first) and v.pending for v in values

@@ -25,6 +25,12 @@ class Level:
 
     Raises:
         ValueError: If a part is of another kind.
+
+    Example:
+        >>> from pyrovp import GRU, Gaussian
+        >>> level = Level(memory=GRU(200), state=Gaussian(20), clock=Every(4))
+        >>> level.clock.period, level.gate is None
+        (4, True)
     """
 
     memory: Memory

@@ -51,6 +51,8 @@ class LatentDynamics(nn.Module, Generic[S_co]):
         torch.Size([2, 5, 1, 16, 16])
     """
 
+    __call__: Callable[..., Tensor]  # as `forward`; nn.Module's own says Any
+
     def __init__(self, hierarchy: S_co) -> None:
         super().__init__()
         _check_hierarchy("LatentDynamics", hierarchy, StateSpace)

@@ -45,6 +45,11 @@ class Site(NamedTuple):
 def site(kind: str, level: int, t: int) -> str:
     """The name of a level's random choice.
 
+    Args:
+        kind: `STATE`, `GATE`, `LOGIT_GATE` or `BELIEF`.
+        level: From 1, the fastest.
+        t: The frame, from 0.
+
     Example:
         >>> site(STATE, level=2, t=36)
         'z_2_36'

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_every_file_of_the_package_once(wheel: set[str]) -> None:
 )
 def test_what_must_not_be_missing(wheel: set[str], name: str) -> None:
     assert name in wheel
+
+
+def test_an_sdist_makes_the_same_wheel(wheel: set[str], tmp_path: Path) -> None:
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    (packed,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(packed) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (path,) = WheelBuilder(str(unpacked)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(path) as again:
+        assert set(again.namelist()) == wheel
 
 
 @pytest.mark.parametrize("folder", ["models", "guides"])

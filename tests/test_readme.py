@@ -41,7 +41,7 @@ def test_each_command_is_one_line() -> None:
     commands = re.findall(r"^python3 -m venv .*$", README.read_text(), re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith("experiments/run.py +model=dlh")
-    assert commands[1].endswith("pytest")
+    assert commands[1].endswith("-m pytest -n 2")
 
 
 def test_looking_inside_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,14 @@ def event_f1(inferred: Tensor, true: Tensor, tolerance: int = 1) -> float:
 def chance_f1(
     inferred: Tensor, true: Tensor, tolerance: int = 1, draws: int = 20, seed: int = 0
 ) -> float:
-    """The mean F1 of a gate that opens as often as the inferred one, at random frames."""
+    """The mean F1 of a gate that opens as often as the inferred one, at random frames.
+
+    Args:
+        inferred, true: Changes, 0 or 1, [B, T].
+        tolerance: See `event_f1`.
+        draws: How many random gates the mean is taken over.
+        seed: Of their frames.
+    """
     generator = torch.Generator().manual_seed(seed)
     rate = (inferred > 0).double().mean().item()
     scores = [

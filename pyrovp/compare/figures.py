@@ -84,7 +84,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something that is not compared, and why."""
+    """Something that is not compared, and why.
+
+    Args:
+        what: The run or the file, in words.
+        reason: Why.
+    """
 
     what: str
     reason: str

@@ -61,9 +61,11 @@ class EmbeddedDigits:
     """The 1797 digits that travel with the package."""
 
     def load(self, split: Split, size: int = 28) -> Digits:
+        """The digits of a split, in boxes of `size` px."""
         return load_digits(split, size)
 
     def source(self, split: Split, size: int = 28) -> str:
+        """What `load` gives, in words."""
         first, end = DIGIT_RANGES[split]
         return (
             "scikit-learn/UCI handwritten digits 8x8 (embedded), "
@@ -71,6 +73,7 @@ class EmbeddedDigits:
         )
 
     def sha256(self) -> str:
+        """64 hexadecimal digits that name the digits of all splits."""
         return digits_sha256()
 
 
@@ -126,9 +129,11 @@ class MNIST:
         return ranges[one_of("split", split, SPLITS)]
 
     def load(self, split: Split, size: int = 28) -> Digits:
+        """The digits of a split, in boxes of `size` px."""
         return _load(self, split, whole("size (px)", size))
 
     def source(self, split: Split, size: int = 28) -> str:
+        """What `load` gives, in words."""
         first, end = self.indices(split)
         made = self.sha256()
         name = "MNIST" if self.files.genuine else f"digits in MNIST's form ({made[:8]})"
@@ -137,6 +142,7 @@ class MNIST:
         return f"{name}, {file} images {first} to {end - 1}{drawn}"
 
     def sha256(self) -> str:
+        """64 hexadecimal digits that name the digits of all splits."""
         return _sha256(self)
 
 

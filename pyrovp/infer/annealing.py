@@ -28,6 +28,9 @@ class Linear:
         end: β from step `steps` on.
         steps: Length of the way; 0: β is `end` throughout.
 
+    Raises:
+        ValueError: For a negative number.
+
     Example:
         >>> beta = Linear(start=0.01, end=1.0, steps=100)
         >>> beta(0), beta(50), beta(1000)
@@ -109,6 +112,14 @@ class Tempered(Messenger):
 
     Raises:
         ValueError: If β is a number that is not positive, or there are fewer β than levels.
+
+    Example:
+        >>> import pyro
+        >>> import pyro.distributions as dist
+        >>> with pyro.poutine.trace() as trace, Tempered(0.5):
+        ...     _ = pyro.sample("z_1_0", dist.Normal(0.0, 1.0))
+        >>> trace.trace.nodes["z_1_0"]["scale"]
+        0.5
     """
 
     def __init__(self, beta: float | Tensor) -> None:

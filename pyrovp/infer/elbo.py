@@ -62,6 +62,13 @@ class HierarchyELBO(ELBO):
 
     Reference:
         β-VAE (Higgins et al., 2017); free nats (Kingma et al., 2016, Appendix C.8, per tick).
+
+    Example:
+        >>> from pyrovp import guides, models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> loss = HierarchyELBO(beta=0.5)(model, guides.rssm(model))
+        >>> loss(torch.rand(2, 3, 1, 16, 16)).shape
+        torch.Size([])
     """
 
     def __init__(

@@ -100,6 +100,13 @@ def importance_weighted_evidence(
     Raises:
         ValueError: For a malformed video, fewer than one particle, or programs that do not belong
             together.
+
+    Example:
+        >>> from pyrovp import guides, models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> guide, video = guides.rssm(model), torch.rand(2, 3, 1, 16, 16)
+        >>> importance_weighted_evidence(model, guide, video, num_particles=4).nats.shape
+        torch.Size([2])
     """
     total = squares = summed = None
     for some in particles(model, guide, video, num_particles, chunk):

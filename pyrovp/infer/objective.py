@@ -54,9 +54,19 @@ class Objective(nn.Module):
     Raises:
         ValueError: For another `per`, for a β that is no schedule, or for one that lets Pyro's
             own bounds begin at 0.
+
+    Example:
+        >>> from pyrovp import guides, models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> objective = Objective(model, guides.rssm(model), beta=Linear(0.01, 1.0, steps=100))
+        >>> objective.set_step(50)
+        >>> loss, parts = objective(torch.rand(2, 3, 1, 16, 16))
+        >>> sorted(parts), objective.beta
+        (['frames', 'z_1'], tensor(0.5050))
     """
 
     beta: Tensor
+    __call__: Callable[..., Evaluation]  # as `forward`; nn.Module's own says Any
 
     def __init__(
         self,

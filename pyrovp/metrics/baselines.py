@@ -39,7 +39,7 @@ def copy_last(context: Tensor, horizon: int) -> Tensor:
 
 
 def black(context: Tensor, horizon: int) -> Tensor:
-    """Zeros at every predicted frame, in shapes and views as `copy_last`."""
+    """Zeros at every predicted frame, [B, horizon, C, H, W]; a view, as of `copy_last`."""
     _check(context, "context", horizon)
     return context.new_zeros(()).expand(context.shape[0], horizon, *context.shape[2:])
 

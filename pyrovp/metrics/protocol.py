@@ -131,7 +131,12 @@ class Protocol:
 
 
 class Best(NamedTuple):
-    """The scores of the selected samples, [B, horizon], and which samples they are, [B]."""
+    """The selected sample of each sequence.
+
+    Args:
+        scores: Its scores [B, horizon].
+        chosen: Which sample it is, from 0, [B].
+    """
 
     scores: Tensor
     chosen: Tensor

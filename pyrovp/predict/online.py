@@ -83,6 +83,14 @@ class OnlineFilter:
 
     Attributes:
         seen: How many frames have come in.
+
+    Example:
+        >>> from pyrovp import guides, models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> online = OnlineFilter(model, guides.rssm(model), particles=3)
+        >>> belief = online.update(torch.rand(2, 1, 16, 16))  # frame by frame
+        >>> online.forecast(horizon=5).frames.shape
+        torch.Size([3, 2, 5, 1, 16, 16])
     """
 
     def __init__(

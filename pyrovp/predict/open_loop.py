@@ -73,7 +73,24 @@ def open_loop(
     *,
     policy: AbstractContextManager[object] | None = None,
 ) -> Rollout:
-    """Predicts `horizon` frames after a context; see `stream` for the arguments."""
+    """Predicts `horizon` frames after a context.
+
+    Args:
+        model, guide: The two programs.
+        context: [B, Tc, C, H, W].
+        horizon: Frames to predict, at least 0.
+        policy: A handler for the steps beyond the context, such as `HoldStatic()`.
+
+    Raises:
+        ValueError: As `stream`, of which this is all chunks joined.
+
+    Example:
+        >>> from pyrovp import guides, models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> rollout = open_loop(model, guides.rssm(model), torch.rand(2, 3, 1, 16, 16), horizon=5)
+        >>> rollout.prediction.shape
+        torch.Size([2, 5, 1, 16, 16])
+    """
     first, *rest = stream(model, guide, context, horizon, policy=policy)
     length, levels = context.shape[1], len(model.hierarchy.levels)
     missing = first.start
@@ -114,6 +131,16 @@ def stream(
     Raises:
         ValueError: At the call, for a malformed or too short context, a guide of another model, a
             negative horizon, an empty chunk or a policy that is no handler.
+
+    Example:
+        >>> from pyrovp import guides, models
+        >>> model = models.rssm(state=2, memory=8, hidden=8, resolution=16, width=0.1)
+        >>> context = torch.rand(2, 3, 1, 16, 16)
+        >>> for part in stream(model, guides.rssm(model), context, horizon=5, chunk=4):
+        ...     print(part.start, part.frames.shape[1])
+        0 3
+        3 4
+        7 1
     """
     check_model(model)
     check_video(context, "context")

@@ -19,6 +19,16 @@ class HoldStatic(Messenger):
     Reference:
         Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
         2022), Figure 3.
+
+    Example:
+        >>> import pyro
+        >>> from pyrovp.distributions import DiagonalNormal
+        >>> stays, belief = torch.tensor([False]), torch.ones(1, 2)  # mean and std
+        >>> with HoldStatic():
+        ...     z = pyro.sample("z_2_0", DiagonalNormal(belief))
+        ...     after = pyro.sample("z_2_1", TemporalMixture(stays, belief, belief))
+        >>> z.equal(after)
+        True
     """
 
     def __init__(self) -> None:
@@ -44,6 +54,12 @@ class LikelyGates(Messenger):
     """Gates take their more likely value instead of a draw: e = 1 iff p(e = 1) > 1/2 and open.
 
     A boundary gate takes its median, which lies on the likelier side of 0 in logit space.
+
+    Example:
+        >>> import pyro
+        >>> with LikelyGates():
+        ...     pyro.sample("e_2_0", NestedBernoulli(torch.tensor(0.7)))
+        tensor(1.)
     """
 
     def _pyro_sample(self, msg: dict) -> None:
@@ -64,6 +80,13 @@ class Jumpy(Messenger):
 
     Reference:
         Variational Temporal Abstraction (Kim, Ahn, Bengio, 2019), Sections 1 and 4.
+
+    Example:
+        >>> import pyro
+        >>> unlikely = LogitRelaxedBernoulli(torch.tensor(0.5), torch.tensor(-9.0))
+        >>> with Jumpy():
+        ...     pyro.sample("elogit_2_0", unlikely)
+        tensor(1.)
     """
 
     def _pyro_sample(self, msg: dict) -> None:

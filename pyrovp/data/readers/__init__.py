@@ -10,3 +10,5 @@
 
 All frames are uint8 [H, W, 3]. What cannot be read whole is a `DamagedFile` that says where.
 """
+
+__all__: list[str] = []
