@@ -31,19 +31,25 @@ CONF = Path(__file__).resolve().parent / "conf"
 COMMAND = FolderCommand(
     "evaluate",
     CONF,
+    EvaluationSettings,
     example="protocol=own horizon=100 samples=10",
-    settings={
-        "protocol=NAME": "own (as the run was evaluated), cwvae, tald, dlh, dlh_36, svg, hvrnn",
-        "context=12 horizon=100": "frames given and predicted",
-        "samples=10": "futures of each sequence; the best by each metric is reported",
-        "sequences=64": "held-out clips",
-        "ssim=svg clip=true": "which SSIM; whether predictions are clipped to [0, 1]",
-        "metrics=[psnr,ssim]": "of psnr, ssim, sharpness, lpips, fvd, states",
-        "lpips_weights=FILE": "the trunk of LPIPS; fvd_weights=FILE: I3D",
-        "weights=best": "the best on validation data instead of the last",
-        "rows=64": "sequences times samples at a time",
-        "force=true": "evaluates again what was evaluated before",
-    },
+    keys=(
+        "protocol",
+        "context",
+        "horizon",
+        "samples",
+        "sequences",
+        "ssim",
+        "clip",
+        "metrics",
+        "weights",
+        "rows",
+        "lpips_weights",
+        "fvd_weights",
+        "device",
+        "force",
+    ),  # fmt: skip
+    about=__doc__,
 )
 
 ConfigStore.instance().store(name="evaluation_settings", node=EvaluationSettings)

@@ -81,7 +81,7 @@ def train(config: DictConfig, model: str, data: str) -> float | None:
 def main() -> None:
     """The command."""
     with stopping_at(RunError), joined():
-        run_command(job, CONF)
+        run_command(job, CONF, __doc__)
 
 
 if __name__ == "__main__":

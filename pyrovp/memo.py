@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["memo", "memoised", "remembers"]
+__all__ = ["memo", "memoised", "opened"]
 
 R = TypeVar("R")
 
@@ -60,9 +60,12 @@ def memo(function: Callable[..., R]) -> Callable[..., R]:
     return function if table is None else partial(_look_up, table, function)
 
 
-def remembers() -> bool:
-    """Whether a table is open."""
-    return _table.get() is not None
+def opened() -> dict[Any, tuple[Any, ...]] | None:
+    """The table of the evaluation under way, for what keeps more in it than results.
+
+    Whoever puts in a key made of identities keeps the objects alive in the value.
+    """
+    return _table.get()
 
 
 def _look_up(

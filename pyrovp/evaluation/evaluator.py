@@ -28,6 +28,7 @@ from pyrovp.metrics import Protocol
 from pyrovp.nets.batch_norm import batch_statistics
 from pyrovp.programs import LatentDynamics
 from pyrovp.state_space import StateSpace
+from pyrovp.train.processes import Processes
 from pyrovp.train.randomness import undisturbed
 
 __all__ = ["EVALUATION_BATCH", "evaluate"]
@@ -55,8 +56,12 @@ def evaluate(
     batch_norms: bool = False,
     shards: Shards | None = None,
     done: Callable[[int], object] = lambda futures: None,
+    processes: Processes = Processes(),  # noqa: B008
 ) -> Results:
     """Predicts held-out sequences and scores them beside the baselines.
+
+    Several processes take the batches in turn, and all of them return the whole; the numbers are
+    those of a single process.
 
     Args:
         model, guide: The two programs.
@@ -77,7 +82,8 @@ def evaluate(
         batch_norms: Whether BatchNorms use their batch's statistics; see
             `pyrovp.nets.batch_norm.batch_statistics`.
         shards: Where finished batches are kept, and looked for; None: nowhere.
-        done: Told, as the work goes on, how many futures have been drawn and scored.
+        done: Told, as the work goes on, how many futures this process has drawn and scored.
+        processes: That share the batches.
 
     Raises:
         ValueError: If a clip is too short for the protocol, or `show` is none of the measures.
@@ -111,8 +117,14 @@ def evaluate(
         guide.eval()
         modules = (model, guide) if batch_norms else ()
         with undisturbed(), torch.no_grad(), batch_statistics(*modules):
-            for start in range(0, count, batch):
-                parts.append(work.batch(dataset, range(start, min(start + batch, count))))
+            starts = range(0, count, batch)
+            for turn in range(0, len(starts), processes.ranks):
+                mine, part = turn + processes.rank, None
+                if mine < len(starts):
+                    chosen = range(starts[mine], min(starts[mine] + batch, count))
+                    part = work.batch(dataset, chosen)
+                # At each turn, so that none waits for longer than a batch takes.
+                parts += [found for found in processes.all(part) if found is not None]
     finally:
         model.train(modes[0])
         guide.train(modes[1])

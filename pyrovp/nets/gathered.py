@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyrovp.memo import memo, remembers
+from pyrovp.memo import opened
 
 __all__ = ["linear"]
 
@@ -27,13 +27,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: [O, I].
         bias: [O], or one for each row, [B, O], where x is [B, I].
     """
-    shared = None if bias is None or bias.dim() == 2 else bias
-    if not _gathers(x, weight):
-        if shared is not None or bias is None:
-            return F.linear(x, weight, shared)
+    own = bias is not None and bias.dim() == 2
+    table = opened()
+    if table is None or not _gathers(x, weight):
+        return _product(x, weight, bias, own)
+    key = (linear, id(weight), None if own else id(bias))
+    found = table.get(key)
+    if found is None:
+        found = table[key] = (_Ticks(weight, None if own else bias), weight, bias)
+    ticks = found[0]
+    return _Tick.apply(x, ticks.weight, bias if own else ticks.bias, own, ticks.left)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, own: bool) -> Tensor:
+    if bias is not None and own:
         return torch.addmm(bias, x, weight.t())
-    ticks = memo(_Ticks)(weight, shared)
-    return _Tick.apply(x, ticks.weight, bias if shared is None else ticks.bias, ticks.left)
+    return F.linear(x, weight, bias)
 
 
 def _gathers(x: Tensor, weight: Tensor) -> bool:
@@ -41,7 +50,6 @@ def _gathers(x: Tensor, weight: Tensor) -> bool:
     return (
         torch.is_grad_enabled()
         and x.dim() == 2
-        and remembers()
         and weight.requires_grad
         and not torch.is_autocast_enabled(x.device.type)
     )
@@ -90,17 +98,19 @@ class _Tick(torch.autograd.Function):
     """A tick, whose gradient with respect to what it shares with others is left to `_Sum`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, left: _Left) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, own: bool, left: _Left
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.left, ctx.own = left, bias is not None and bias.dim() == 2
-        return F.linear(x, weight) if bias is None else torch.addmm(bias, x, weight.t())
+        ctx.left, ctx.own = left, own
+        return _product(x, weight, bias, own)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         ctx.left.append(x, g)
         to_x = g @ weight if ctx.needs_input_grad[0] else None
-        return to_x, None, g if ctx.own else None, None
+        return to_x, None, g if ctx.own else None, None, None
 
 
 class _Sum(torch.autograd.Function):

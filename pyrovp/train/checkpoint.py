@@ -28,7 +28,12 @@ _NAME = re.compile(r"step_(\d{8,})\.pt")
 
 
 class Best(NamedTuple):
-    """The best validation so far: its loss, and the step after which it was taken."""
+    """The best validation so far.
+
+    Args:
+        step: After how many steps it was taken.
+        loss: The mean loss of the validation's sequences.
+    """
 
     step: int
     loss: float

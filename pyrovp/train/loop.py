@@ -116,6 +116,7 @@ def fit(
     step = run.restore()
     if step >= steps:
         return step
+    processes.spread(update.objective)
     update.objective.train()
     with asked_to_stop() as asked:
         while step < steps:
@@ -205,11 +206,11 @@ class _Run:
             self._best = self.checkpoints.best()
             restored = self.checkpoints.restore(self.objective, self.optimizer)
         step, progress = (0, None) if restored is None else restored
-        if any(self.processes.any(step != self.processes.first(step))):
-            raise RunError(
-                "the processes of this run do not find the same checkpoints; its folder has to "
-                "lie where all of them see it (out=...)"
-            )
+        self.processes.agree(
+            step,
+            "the processes of this run do not find the same checkpoints; its folder has to lie "
+            "where all of them see it (out=...)",
+        )
         if progress is None:
             if self._may_skip:
                 self.save(0)  # there must be something to go back to
@@ -284,10 +285,12 @@ class _Run:
         if self.checkpoints is None or len(self._left_out) >= self._may_skip:
             raise error
         self._left_out.add(error.step)
-        self.log.say(
-            f"the loss is not finite at step {error.step}: back to the last checkpoint, to go on "
-            f"without that step ({len(self._left_out)} of {self._may_skip} that may be left out)"
-        )
+        if self.processes.main:
+            self.log.say(
+                f"the loss is not finite at step {error.step}: back to the last checkpoint, to go "
+                f"on without that step ({len(self._left_out)} of {self._may_skip} that may be "
+                f"left out)"
+            )
         self._window = Window()
         return self.restore()
 

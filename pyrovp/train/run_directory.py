@@ -53,7 +53,7 @@ _FILES = (
     "predictions.png", "curves.png", "levels.png", "channels.png", "training.png",
     "report.html", "hierarchy.png",
 )  # fmt: skip
-_FOLDERS = ("checkpoint", "tensorboard", "evaluations", "analyses")
+_FOLDERS = ("checkpoint", "tensorboard", "evaluations", "analyses", "exported")
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

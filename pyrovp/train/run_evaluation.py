@@ -39,6 +39,7 @@ from pyrovp.train.build import device_name
 from pyrovp.train.errors import RunError
 from pyrovp.train.evaluation_files import FILES, write_files
 from pyrovp.train.evaluation_settings import EvaluationSettings
+from pyrovp.train.processes import Processes
 from pyrovp.train.trained import load
 
 __all__ = ["RunEvaluation"]
@@ -60,6 +61,7 @@ class RunEvaluation:
 
     def __init__(self, settings: EvaluationSettings, folder: str | Path) -> None:
         self.settings = settings
+        self.processes = Processes.present()
         weights = cast(Literal["last", "best"] | None, settings.weights)
         self.trained = stored = load(folder, weights=weights, device=settings.device)
         own = stored.settings.evaluate
@@ -129,8 +131,15 @@ class RunEvaluation:
         Raises:
             RunError: If the folder cannot be written, or the rows are too many for the device.
         """
-        run, asked = self.trained, self._asked()
-        found = None if self.settings.force else self._finished(asked)
+        run, asked, processes = self.trained, self._asked(), self.processes
+        processes.agree(
+            asked["key"],
+            f"the processes of this command do not find the same weights and test clips in "
+            f"{run.path}, or do not run on the same kind of device",
+        )
+        if not processes.main:
+            say = _silent
+        found = processes.first(None if self.settings.force else self._finished(asked))
         if found is None:
             say(self.introduction())
             found = self._made(asked)
@@ -209,11 +218,15 @@ class RunEvaluation:
         """Evaluates and writes everything, the record last."""
         shards = Shards(self.path / "shards", str(asked["key"]))
         try:
-            (self.path / _RECORD).unlink(missing_ok=True)
-            if self.settings.force:
-                shutil.rmtree(shards.folder, ignore_errors=True)
+            with self.processes.main_first():
+                if self.processes.main:
+                    (self.path / _RECORD).unlink(missing_ok=True)
+                    if self.settings.force:
+                        shutil.rmtree(shards.folder, ignore_errors=True)
             results = self._evaluate(shards)
             found = self._record(asked, results)
+            if not self.processes.main:
+                return found
             title = f"{self.trained.name} on {self.trained.data}, {self.trained.step} steps"
             drawn = self._compared() or list(results.table["labels"])
             write_files(self.path, results, title, max(1, self.settings.pictures), drawn)
@@ -227,10 +240,14 @@ class RunEvaluation:
     def _evaluate(self, shards: Shards) -> Results:
         run, settings = self.trained, self.settings
         compared = self._compared()
-        futures = len(self.testing) * self.protocol.samples
+        processes, clips = self.processes, len(self.testing)
+        starts = range(processes.rank * settings.batch, clips, processes.ranks * settings.batch)
+        share = sum(min(settings.batch, clips - start) for start in starts)
+        # On a terminal only: a log would get a line for every step of the bar.
+        hidden = None if processes.main else True
+        futures = share * self.protocol.samples
         try:
-            # On a terminal only: a log would get a line for every step of the bar.
-            with tqdm(total=futures, unit=" futures", disable=None, leave=False) as bar:
+            with tqdm(total=futures, unit=" futures", disable=hidden, leave=False) as bar:
                 results = evaluate(
                     run.model,
                     run.guide,
@@ -248,6 +265,7 @@ class RunEvaluation:
                     batch_norms=self.batch_norms,
                     shards=shards,
                     done=bar.update,
+                    processes=processes,
                 )
         except torch.OutOfMemoryError:
             raise RunError(
@@ -283,6 +301,10 @@ class RunEvaluation:
             "sentences": [*results.sentences(), *results.outlook(), *_missing(results)],
         }
         return cast(dict[str, Any], finite(facts | results.summary()))
+
+
+def _silent(text: str) -> None:
+    """What is told to processes that do not print."""
 
 
 def _missing(results: Results) -> list[str]:

@@ -5,6 +5,7 @@ say which class or function to call (`_target_`) and with what; the rest are pla
 """
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,11 @@ def check_settings(settings: Settings) -> None:
             f"train.batch={train.batch} does not come apart into {parts} equal parts "
             f"(train.accumulate={train.accumulate}, {parts // train.accumulate} processes); use "
             f"a multiple of {parts}"
+        )
+    if parts > train.accumulate and re.fullmatch(r"cuda:\d+", settings.device):
+        raise ValueError(
+            f"device={settings.device} is one GPU, and there are {parts // train.accumulate} "
+            f"processes; use device=cuda, and CUDA_VISIBLE_DEVICES to choose among the GPUs"
         )
     if Path(settings.out).is_file():
         raise ValueError(f"out={settings.out} is a file; give the folder of all runs")
