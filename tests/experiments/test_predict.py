@@ -214,7 +214,7 @@ def test_importing_pyrovp_stays_light() -> None:
     code = (
         "import sys, pyrovp; heavy = {'hydra', 'omegaconf', 'pyrovp.train'}; "
         "assert not heavy & set(sys.modules); from pyrovp import load; "
-        "assert heavy < set(sys.modules) and load is pyrovp.load"
+        "assert 'pyrovp.train' in sys.modules and load is pyrovp.load"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

@@ -1,6 +1,7 @@
 """The objective: normalised as asked, β on its schedule, parts that add up."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal
 
 import pyro
@@ -8,6 +9,7 @@ import pytest
 import torch
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from pyrovp.distributions import DiagonalNormal, IsotropicFrames
 from pyrovp.infer import Exponential, HierarchyELBO, Linear, Objective
@@ -348,3 +350,23 @@ def test_what_is_no_schedule_or_no_particle_is_refused() -> None:
         objective(beta=0.5)
     with pytest.raises(ValueError, match="at least 1 particle, got 0"):
         HierarchyELBO(num_particles=0)
+
+
+def test_it_is_an_ordinary_module_for_torchs_own_parallelism(tmp_path: Path) -> None:
+    """Its gradients through DistributedDataParallel are its own, in a group of one process."""
+    own, video = objective(), clip(T)
+    gradients: list[list[Tensor]] = []
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1
+    )
+    try:
+        for module in (own, DistributedDataParallel(own)):
+            own.zero_grad()
+            torch.manual_seed(1)
+            module(video).loss.backward()
+            gradients.append([p.grad for p in own.parameters() if p.grad is not None])
+    finally:
+        torch.distributed.destroy_process_group()
+    assert gradients[0] and len(gradients[0]) == len(gradients[1])
+    for expected, found in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
