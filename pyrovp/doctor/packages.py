@@ -65,6 +65,11 @@ EXTRAS = (
     Package(
         "tensorboard", "tensorboard", "train.tensorboard=true", "pip install 'pyrovp[tensorboard]'"
     ),
+    Package(
+        "safetensors", "safetensors", "python -m pyrovp.export", "pip install 'pyrovp[export]'"
+    ),
+    Package("optuna", "optuna", "+tune=NAME", "pip install 'pyrovp[cluster]'"),
+    Package("submitit", "submitit", "-m hydra/launcher=slurm", "pip install 'pyrovp[cluster]'"),
     Package("scikit-image", "skimage", "the tests only", "pip install 'pyrovp[test]'"),
 )
 """What only some work needs."""
