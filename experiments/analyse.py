@@ -27,16 +27,18 @@ CONF = Path(__file__).resolve().parent / "conf"
 COMMAND = FolderCommand(
     "analyse",
     CONF,
+    InquirySettings,
     example="analysis=level_kl",
-    settings={
-        "analysis.KEY=VALUE": "a setting of the analysis; --cfg job prints them",
-        "clips=16": "held-out clips",
-        "length=FRAMES": "of a clip; as the run was evaluated, unless given",
-        "context=FRAMES": "given where something is predicted; likewise",
-        "seed=0": "key of the noise",
-        "weights=last": "or best, on validation data",
-        "force=true": "asks again what was answered before",
-    },
+    keys=(
+        "clips",
+        "length",
+        "context",
+        "seed",
+        "weights",
+        "device",
+        "force",
+    ),  # fmt: skip
+    about=__doc__,
     groups=("analysis",),
     needed=("analysis",),
 )

@@ -26,11 +26,13 @@ CONF = Path(__file__).resolve().parent / "conf"
 COMMAND = FolderCommand(
     "compare",
     CONF,
+    ComparisonSettings,
     example="out=comparison",
-    settings={
-        "out=comparison": "the folder that Markdown, CSV and pictures are written to",
-        "protocol=NAME": "only figures under this protocol, by name or hash",
-    },
+    keys=(
+        "out",
+        "protocol",
+    ),  # fmt: skip
+    about=__doc__,
 )
 
 ConfigStore.instance().store(name="comparison_settings", node=ComparisonSettings)

@@ -6,7 +6,7 @@
     torchrun --nproc-per-node=4 experiments/evaluate.py runs/NAME/seed0
 
 Figures and pictures lie in runs/NAME/seed0/evaluations/. The same command continues an evaluation
-that was broken off. See --help.
+that was broken off. What is null is as the run itself, or the protocol, says. See --help.
 """
 
 from pathlib import Path

@@ -26,18 +26,21 @@ CONF = Path(__file__).resolve().parent / "conf"
 COMMAND = FolderCommand(
     "predict",
     CONF,
+    PredictionSettings,
     example="video=my.mp4",
-    settings={
-        "video=FILE": ".mp4 .avi .mov .gif .webm .npy .npz, or a folder of images",
-        "context=FRAMES": "given; all of the video, unless given",
-        "horizon=FRAMES": "predicted; as the run was evaluated, unless given",
-        "samples=3": "futures",
-        "number=0": "which video of an array that holds several",
-        "crop=centre": "the middle of a frame, or whole, squeezed to a square",
-        "out=FOLDER": "of the files; one in the run's, unless given",
-        "seed=0": "key of the noise",
-        "weights=last": "or best, on validation data",
-    },
+    keys=(
+        "video",
+        "context",
+        "horizon",
+        "samples",
+        "number",
+        "crop",
+        "out",
+        "seed",
+        "weights",
+        "device",
+    ),  # fmt: skip
+    about=__doc__,
     most=1,
 )
 

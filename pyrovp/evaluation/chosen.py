@@ -58,27 +58,36 @@ class Chosen:
 
 
 def choose(
-    names: Sequence[str], protocol: Protocol, dataset: KeyedVideos, weights: Weights
+    wanted: Sequence[str | FrameMeasure | ClipMeasure],
+    protocol: Protocol,
+    dataset: KeyedVideos,
+    weights: Weights,
 ) -> Chosen:
     """The measures of these names.
 
     Args:
-        names: Of "psnr", "ssim", "sharpness", "lpips", "fvd" and "states".
+        wanted: Of "psnr", "ssim", "sharpness", "lpips", "fvd" and "states", and measures of one's
+            own.
         protocol: How predictions are made and scored.
         dataset: The videos that are predicted.
         weights: For metrics that need some.
 
     Raises:
-        ValueError: If a name is unknown or none is left that is measured of single frames; and
-            for a file of weights that is there but another one.
+        ValueError: If a name is unknown or given to two, something is no measure, or none is left
+            that is measured of single frames; and for a file of weights that is there but another
+            one.
     """
     known = (*_FRAMES, *_CLIPS)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"there is no metric {name!r}; {nearest(name, known)}")
     found: dict[str, FrameMeasure | ClipMeasure | Absent] = {}
-    for name in dict.fromkeys(names):
-        if name == "lpips":
+    for one in dict.fromkeys(wanted):
+        name = one if isinstance(one, str) else _name(one)
+        if name in found:
+            raise ValueError(f"two metrics are called {name!r}; give yours another `name`")
+        if not isinstance(one, str):
+            found[name] = one
+        elif name not in known:
+            raise ValueError(f"there is no metric {name!r}; {nearest(name, known)}")
+        elif name == "lpips":
             found[name] = _lpips(dataset.resolution, weights)
         elif name == "fvd":
             found[name] = _fvd(protocol, weights)
@@ -91,11 +100,27 @@ def choose(
     if not frames:
         reasons = "".join(f"; {name} is {one}" for name, one in absent.items())
         raise ValueError(
-            f"metrics=[{','.join(names)}] leaves nothing to measure of single frames: give one "
+            f"metrics=[{','.join(found)}] leaves nothing to measure of single frames: give one "
             f"of psnr, ssim and sharpness{reasons}"
         )
     clips = tuple(one for one in found.values() if isinstance(one, ClipMeasure))
     return Chosen(frames, clips, absent)
+
+
+def _name(measure: object) -> str:
+    """What a measure of one's own is called."""
+    if not isinstance(measure, FrameMeasure | ClipMeasure):
+        raise ValueError(
+            f"a metric is a name, or a measure of one's own: a subclass of "
+            f"pyrovp.evaluation.FrameMeasure or ClipMeasure; got {measure!r}"
+        )
+    name = getattr(measure, "name", None)
+    if not isinstance(name, str):
+        raise ValueError(
+            f"{type(measure).__name__} has no name, its key in tables and files: "
+            f'write name = "..." in the class'
+        )
+    return name
 
 
 def _lpips(resolution: int, weights: Weights) -> LPIPS | Absent:

@@ -7,15 +7,12 @@ A user's mistake becomes a `ValueError` with the key and, where a name was missp
 
 import inspect
 import re
-from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from pyrovp.checks import nearest
+from pyrovp.train.nodes import brief, made, named
 
 __all__ = ["brief", "choose_device", "device_name", "make", "make_guide"]
 
@@ -29,43 +26,20 @@ def make(key: str, node: Any, **given: Any) -> Any:
         given: Arguments that a configuration cannot hold; they count before the node's.
 
     Raises:
-        ValueError: If there is no such target, it has no such argument, or it refuses one.
+        ValueError: With the key, if there is no such target, it has no such argument, or it
+            refuses one.
     """
-    call = _prepared(key, node)
-    try:
-        return call(**given)
-    except (TypeError, AttributeError) as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown is None:
-            raise ValueError(
-                f"{key}: {brief(node)} cannot be made, probably because a value is of the wrong "
-                f"type: {error}. HYDRA_FULL_ERROR=1 in the environment shows where"
-            ) from error
-        accepted = [name for name in inspect.signature(call.func).parameters if name not in given]
-        raise ValueError(
-            f"{key}.{unknown[1]} is no argument of {node['_target_']}; "
-            f"{nearest(unknown[1], accepted)}"
-        ) from None
+    node = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    named(key, node)  # refuses what is no node
+    return made(key, node, **given)
 
 
 def make_guide(node: Any, model: Any) -> Any:
     """Makes a guide, which is given what it asks for to share: the model or its hierarchy."""
-    accepted = inspect.signature(_prepared("guide", node).func).parameters
+    accepted = inspect.signature(named("guide", node)).parameters
     if "model" in accepted:
         return make("guide", node, model=model)
     return make("guide", node, hierarchy=model.hierarchy)
-
-
-def _prepared(key: str, node: Any) -> partial[Any]:
-    """The call without `given`: its own errors then arrive as they are."""
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        raise ValueError(f"{key} needs a _target_ (what to call), got {node!r}")
-    try:
-        return instantiate(node, _convert_="all", _partial_=True)
-    except InstantiationException as error:
-        place = re.search(r"full_key: (\S+)", str(error))
-        where = f"{key}.{place[1]}" if place else key
-        raise ValueError(f"{where}: {_innermost(error)}") from error
 
 
 def choose_device(name: str, local: int = 0) -> torch.device:
@@ -98,21 +72,3 @@ def choose_device(name: str, local: int = 0) -> torch.device:
 def device_name(device: torch.device) -> str:
     """What the device calls itself."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def brief(node: Any) -> str:
-    """A section of the configuration in one line."""
-    if isinstance(node, Mapping):
-        listed = ", ".join(f"{k}={brief(v)}" for k, v in node.items() if k != "_target_")
-        target = node.get("_target_")
-        return listed if target is None else f"{target.rpartition('.')[2]}({listed})"
-    if isinstance(node, list):
-        return f"[{', '.join(map(brief, node))}]"
-    return str(node)
-
-
-def _innermost(error: BaseException) -> str:
-    """What went wrong at the bottom."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).partition("\n")[0]

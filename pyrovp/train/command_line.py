@@ -12,8 +12,10 @@ from pathlib import Path
 from hydra.core.plugins import Plugins
 
 from pyrovp.train.errors import RunError
+from pyrovp.train.help_text import COMMON, key_rows, page
 from pyrovp.train.hydra_job import (
     ASKING,
+    arrange_completion,
     check_choices,
     choices,
     is_override,
@@ -21,13 +23,27 @@ from pyrovp.train.hydra_job import (
     run_hydra,
     stopping_at,
 )
+from pyrovp.train.settings import Settings
 from pyrovp.train.sweep import Grid
 from pyrovp.train.tuned import Tuned
 
 __all__ = ["arranged", "choices", "register_sweepers", "run_command", "stopping_at"]
 
-GROUPS = ("model", "data", "size", "elbo", "study", "tune")
-"""Groups of the configuration that have a default, in the order of the help text."""
+GROUPS = {
+    "model": "what is trained, with its guide and its optimiser; has to be given",
+    "data": "the videos; moving_digits unless given",
+    "size": "small: minutes on a CPU; paper: the paper's sizes and steps; small unless given",
+    "elbo": "the bound; hierarchy unless given",
+    "study": "all runs of a paper's comparison instead of one, see docs/studies.md",
+    "tune": "a search for settings, see docs/clusters.md",
+}
+"""Groups of the configuration that have a default, and what they choose."""
+
+KEYS = (
+    "train.steps", "train.batch", "optimiser.lr", "train.precision", "evaluate.context",
+    "evaluate.horizon", "seed", "device", "out", "force",
+)  # fmt: skip
+"""Keys that `--help` explains."""
 
 
 def arranged(arguments: Sequence[str]) -> list[str]:
@@ -36,27 +52,38 @@ def arranged(arguments: Sequence[str]) -> list[str]:
     Example:
         >>> arranged(["+model=dlh", "size=paper", "-m", "+my.key=1,2"])
         ['-m', 'model=dlh', 'size=paper', '+my.key=1,2']
+        >>> arranged(["model.hierarchy.levels[1].clock.period=2"])
+        ['model.hierarchy.levels.1.clock.period=2']
     """
     chosen = re.compile(rf"\+(?=(?:{'|'.join(GROUPS)})=)")
     flags = [argument for argument in arguments if not is_override(argument)]
-    return flags + [chosen.sub("", a, count=1) for a in arguments if is_override(a)]
+    return flags + [_dotted(chosen.sub("", a, count=1)) for a in arguments if is_override(a)]
 
 
-def run_command(job: Callable[[], None], conf: Path) -> None:
+def _dotted(override: str) -> str:
+    """An override with Hydra's form of an index, levels.1 for levels[1]."""
+    key, equals, value = override.partition("=")
+    return re.sub(r"\[(\d+)\]", r".\1", key) + equals + value
+
+
+def run_command(job: Callable[[], None], conf: Path, about: str | None = None) -> None:
     """Runs the job of a training on this process's arguments.
 
     Args:
         job: What `hydra.main` returned.
         conf: The folder of the job's configuration.
+        about: What `--help` says of it first.
     """
     sys.argv[1:] = arranged(sys.argv[1:])
+    arrange_completion(arranged)
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_help(conf))
+        print(_help(own_folders(sys.argv[1:], conf), about))
         return
     with stopping_at(RunError):
         _check_model(sys.argv[1:], conf)
     register_sweepers()
-    run_hydra(job, conf, "config", GROUPS, "the same command goes on from the last checkpoint")
+    afterwards = "the same command goes on from the last checkpoint"
+    run_hydra(job, conf, "config", tuple(GROUPS), afterwards)
 
 
 def register_sweepers() -> None:
@@ -79,7 +106,7 @@ def _check_model(arguments: Sequence[str], conf: Path) -> None:
             f"no model given; known: {', '.join(choices('model', folders))}\n"
             f"for example: python {sys.argv[0]} +model=dlh"
         )
-    check_choices(arguments, GROUPS, folders)
+    check_choices(arguments, tuple(GROUPS), folders)
     if "," in chosen.get("study", ""):
         raise RunError(f"study={chosen['study']}: one study at a time; each is a sweep of its own")
     _check_size(chosen, folders)
@@ -95,17 +122,23 @@ def _check_size(chosen: dict[str, str], folders: Sequence[Path]) -> None:
             raise RunError(f"{name} has no size=paper; {', '.join(known)} have; use size=small")
 
 
-def _help(conf: Path) -> str:
-    lines = ["usage: python experiments/run.py +model=NAME [GROUP=NAME ...] [KEY=VALUE ...]", ""]
-    lines += [f"{group:6}{', '.join(choices(group, [conf]))}" for group in GROUPS]
-    lines += [
-        "",
-        "+model=NAME --cfg job    prints every key and its value, without running",
-        "-m seed=0,1,2            runs every combination",
-        "+study=NAME              runs all of a paper's study, see docs/studies.md",
-        "+tune=NAME               searches for settings; this and clusters: docs/clusters.md",
-        "-m hydra/launcher=slurm  hands every combination to a cluster",
-        "--config-dir=FOLDER      adds your own FOLDER/model/NAME.yaml",
-        "--hydra-help             what else Hydra offers",
-    ]
-    return "\n".join(lines)
+def _help(folders: Sequence[Path], about: str | None) -> str:
+    groups = {
+        f"{group}=NAME": f"{what}: {', '.join(choices(group, folders))}"
+        for group, what in GROUPS.items()
+    }
+    flags = {
+        "-m seed=0,1,2": "runs every combination",
+        "-m hydra/launcher=slurm": "hands every combination to a cluster, see docs/clusters.md",
+    }
+    return page(
+        "python experiments/run.py +model=NAME [GROUP=NAME ...] [KEY=VALUE ...]",
+        about,
+        {
+            "groups": groups,
+            "keys that are used most (model, data and size may set others)": key_rows(
+                Settings, KEYS
+            ),
+            "flags": flags | COMMON,
+        },
+    )

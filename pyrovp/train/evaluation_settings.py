@@ -1,6 +1,7 @@
 """The settings of an evaluation of runs that are there: the schema of `conf/evaluate.yaml`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["EvaluationSettings"]
 
@@ -11,13 +12,15 @@ class EvaluationSettings:
 
     Args:
         runs: Folders of runs.
-        protocol: A paper's name, or "own".
+        protocol: "own", as the run was evaluated, or a paper's: cwvae, tald, dlh, dlh_36, svg or
+            hvrnn.
         context, horizon: Frames given and predicted.
         samples: Futures per sequence; the best by each metric is reported.
         ssim: Preset of the SSIM.
         clip: Whether predictions are clipped to [0, 1] first.
         sequences: Held-out clips, or all where there are fewer.
-        metrics: Of psnr, ssim, sharpness, lpips, fvd and states.
+        metrics: A list of psnr, ssim, sharpness, lpips, fvd and states, and of measures of one's
+            own, {_target_: my_package.Mine}.
         weights: "last", or "best" on validation data.
         batch_statistics: Whether BatchNorms use their batch's statistics.
         seed: Key of the noise.
@@ -40,7 +43,7 @@ class EvaluationSettings:
     ssim: str | None = None
     clip: bool | None = None
     sequences: int | None = None
-    metrics: list[str] | None = None
+    metrics: list[Any] | None = None
     weights: str | None = None
     batch_statistics: bool | None = None
     seed: int | None = None

@@ -7,7 +7,7 @@ replaced by the runs that lie in them and handed to the job as its configuration
 script about runs is then
 
     CONF = Path(__file__).resolve().parent / "conf"
-    COMMAND = FolderCommand("evaluate", CONF, example="protocol=dlh", settings={...})
+    COMMAND = FolderCommand("evaluate", CONF, EvaluationSettings, example="protocol=dlh")
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
     def job(config: DictConfig) -> None:
@@ -21,14 +21,18 @@ others be served when one refuses, in a sweep as well.
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyrovp.train.errors import RunError
+from pyrovp.train.help_text import COMMON, commented, key_rows, page
 from pyrovp.train.hydra_job import (
     ASKING,
+    arrange_completion,
     check_choices,
     choices,
     is_override,
@@ -55,8 +59,10 @@ class FolderCommand:
     Args:
         name: Of its script, `experiments/NAME.py`, and of its configuration, `conf/NAME.yaml`.
         conf: The folder of configurations.
+        settings: The class of that configuration.
         example: Settings that make a sensible first command.
-        settings: What `--help` explains: "key=VALUE" -> what it means.
+        keys: Settings that `--help` explains, as their class does.
+        about: What `--help` says first.
         groups: Groups of the configuration that are chosen by name, such as "analysis".
         needed: Those of them that have no default.
         most: How many runs it takes; None: any number from 1 on.
@@ -64,8 +70,10 @@ class FolderCommand:
 
     name: str
     conf: Path
+    settings: type[Any]
     example: str
-    settings: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    about: str | None = None
     groups: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
     most: int | None = None
@@ -82,14 +90,14 @@ def folder_command(job: Callable[[], None], command: FolderCommand) -> None:
         command: What it is called and what it takes.
     """
     arguments = sys.argv[1:]
+    arrange_completion(partial(_without_folders, command))
     if {"--help", "-h"} & set(arguments):
-        print(_help(command))
+        print(_help(command, own_folders(arguments, command.conf)))
         return
     with stopping_at(RunError):
         flags, given, settings = parted(arguments)
         asking = any(flag in (*ASKING, "--cfg", "-c") for flag in flags)
-        plus = re.compile(rf"\+(?=(?:{'|'.join(('runs', *command.groups))})=)")
-        overrides = [plus.sub("", setting, count=1) for setting in settings]
+        overrides = _plain(settings, command)
         named = any(setting.startswith("runs=") for setting in overrides)
         if given or not (named or asking):
             overrides.append(f"runs=[{','.join(map(_quoted, _runs(given, command)))}]")
@@ -149,6 +157,17 @@ def parted(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
             folders.append(argument)
         before = argument
     return flags, folders, settings
+
+
+def _plain(settings: Sequence[str], command: FolderCommand) -> list[str]:
+    """Settings without a plus where Hydra wants none."""
+    plus = re.compile(rf"\+(?=(?:{'|'.join(('runs', *command.groups))})=)")
+    return [plus.sub("", setting, count=1) for setting in settings]
+
+
+def _without_folders(command: FolderCommand, arguments: list[str]) -> list[str]:
+    flags, _, settings = parted(arguments)
+    return [*flags, *_plain(settings, command)]
 
 
 def found_runs(given: Sequence[str | Path]) -> list[Path]:
@@ -214,21 +233,21 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "\\'") + "'"
 
 
-def _help(command: FolderCommand) -> str:
-    rows = {"RUN": "runs/NAME/seed0; a folder that holds several runs stands for all of them"}
-    rows |= {
-        f"{group}=NAME": ", ".join(choices(group, [command.conf])) for group in command.groups
-    }
-    rows |= command.settings
-    rows |= {
-        "--cfg job": "prints every key and its value, without running",
-        "--config-dir=FOLDER": "adds your own configurations",
-        "--hydra-help": "what else Hydra offers",
-    }
-    width = max(map(len, rows)) + 2
+def _help(command: FolderCommand, folders: Sequence[Path]) -> str:
     more = "" if command.most == 1 else " [RUN ...]"
     needed = "".join(f" {group}=NAME" for group in command.needed)
-    usage = f"usage: python experiments/{command.name}.py RUN{more}{needed} [KEY=VALUE ...]"
-    example = f"python experiments/{command.name}.py runs/NAME/seed0 {command.example}"
-    listed = [f"{key:{width}}{text}" for key, text in rows.items()]
-    return "\n".join([usage, f"for example: {example}", "", *listed])
+    runs = {"RUN": "runs/NAME/seed0; a folder that holds several runs stands for all of them"}
+    groups = {
+        f"{group}=NAME, one of": commented(group, choices(group, folders), folders)
+        for group in command.groups
+    }
+    own = {f"{group}.KEY=VALUE": f"a setting of the {group} itself" for group in command.groups}
+    sweep = {"-m KEY=1,2,3": "one after the other"} if command.most != 1 else {}
+    return page(
+        f"python experiments/{command.name}.py RUN{more}{needed} [KEY=VALUE ...]",
+        command.about,
+        {"runs": runs}
+        | groups
+        | {"keys": own | key_rows(command.settings, command.keys)}
+        | {"flags": sweep | COMMON},
+    )

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.checks import nearest
@@ -25,6 +25,7 @@ from pyrovp.train.stopping import ending_on_sigterm
 
 __all__ = [
     "ASKING",
+    "arrange_completion",
     "check_choices",
     "choices",
     "is_override",
@@ -68,7 +69,7 @@ def is_override(argument: str) -> bool:
         >>> [is_override(text) for text in ("train.steps=5", "~size", "-m", "runs/a")]
         [True, True, False, False]
     """
-    return re.match(r"~|[+\w][+\w./@]*=", argument) is not None
+    return re.match(r"~|[+\w][+\w./@\[\]]*=", argument) is not None
 
 
 def choices(group: str, folders: Sequence[Path]) -> list[str]:
@@ -90,6 +91,22 @@ def own_folders(arguments: Sequence[str], conf: Path) -> list[Path]:
         elif argument in ("--config-dir", "-cd"):
             own = [Path(after)]
     return [conf, *own]  # the last one counts, as for Hydra
+
+
+def arrange_completion(arranged: Callable[[list[str]], list[str]]) -> None:
+    """Gives Hydra's completion the line that Hydra would be given.
+
+    A shell asks for the last word of COMP_LINE; Hydra composes those before it, and has nothing to
+    offer where it cannot.
+
+    Args:
+        arranged: What a command makes of its arguments.
+    """
+    program, script, *words = os.environ.get("COMP_LINE", "").split(" ") + ["", ""]
+    words = words[:-2]
+    if "COMP_LINE" in os.environ and words:
+        line = [program, script, *arranged([word for word in words[:-1] if word]), words[-1]]
+        os.environ["COMP_LINE"] = " ".join(line)
 
 
 def check_choices(
@@ -188,13 +205,12 @@ def _known_keys(
     own = [f'"file://{folder.resolve()}"' for folder in own_folders(arguments, conf)[1:]]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
-        return list(
-            _flatten(compose(config, [*overrides, f"hydra.searchpath=[{','.join(own)}]"]), "")
-        )
+        composed = compose(config, [*overrides, f"hydra.searchpath=[{','.join(own)}]"])
+    return list(_flatten(OmegaConf.to_container(composed), ""))
 
 
-def _flatten(node: DictConfig, prefix: str) -> Iterator[str]:
-    for name in map(str, node):
-        yield prefix + name
-        if not OmegaConf.is_missing(node, name) and isinstance(node[name], DictConfig):
-            yield from _flatten(node[name], f"{prefix}{name}.")
+def _flatten(node: Any, prefix: str) -> Iterator[str]:
+    pairs = node.items() if isinstance(node, dict) else ()
+    for name, inside in enumerate(node) if isinstance(node, list) else pairs:
+        yield f"{prefix}{name}"
+        yield from _flatten(inside, f"{prefix}{name}.")

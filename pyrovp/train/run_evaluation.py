@@ -35,7 +35,7 @@ from pyrovp.evaluation.futures import ROWS
 from pyrovp.evaluation.protocols import metrics_of, resolved_protocol
 from pyrovp.files import atomic_write
 from pyrovp.metrics import Protocol, render, ssim_preset
-from pyrovp.train.build import device_name
+from pyrovp.train.build import device_name, make
 from pyrovp.train.errors import RunError
 from pyrovp.train.evaluation_files import FILES, write_files
 from pyrovp.train.evaluation_settings import EvaluationSettings
@@ -85,8 +85,10 @@ class RunEvaluation:
         self.testing = self._clips(self.wanted)
         self.training = stored.videos("train")
         context = settings.fvd_context
+        wanted = list(enumerate(settings.metrics or metrics_of(settings.protocol)))
+        self.own = [one for _, one in wanted if not isinstance(one, str)]
         self.chosen = choose(
-            settings.metrics or metrics_of(settings.protocol),
+            [one if isinstance(one, str) else make(f"metrics[{n}]", one) for n, one in wanted],
             self.protocol,
             self.testing,
             Weights(
@@ -183,7 +185,7 @@ class RunEvaluation:
         device = run.device.type
         decides = {
             "protocol": self.protocol.hash,
-            "metrics": self.chosen.identities(),
+            "metrics": [*self.chosen.identities(), *self.own],
             "weights": weights_hash(run.model, run.guide),
             "step": run.step,
             # The clips themselves, however many of them are used.

@@ -8,6 +8,7 @@ import torch
 from pyrovp.data import MovingBall, MovingDigits
 from pyrovp.evaluation.chosen import Weights, choose
 from pyrovp.evaluation.clips import FrechetDistance
+from pyrovp.evaluation.measures import PSNR, FrameMeasure
 from pyrovp.metrics import InceptionI3D
 from tests.evaluation.programs import digits, protocol
 
@@ -68,6 +69,37 @@ def test_states_where_they_are_known() -> None:
 def test_a_misspelt_metric() -> None:
     with pytest.raises(ValueError, match="no metric 'lpisp'; did you mean lpips"):
         choose(["psnr", "lpisp"], protocol(), VIDEOS, Weights())
+
+
+class Named(PSNR):
+    """A measure of one's own."""
+
+    name = "mine"
+
+
+class Nameless(FrameMeasure):
+    """One that lacks what tables need."""
+
+    label = score = PSNR.score  # type: ignore[assignment]
+
+
+def test_a_measure_of_ones_own() -> None:
+    mine = Named()
+    chosen = choose(["ssim", mine], protocol(), VIDEOS, Weights())
+    assert chosen.frames[1] is mine and chosen.identities() == ["ssim", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [
+        (PSNR(), "two metrics are called 'psnr'"),
+        (Nameless(), "Nameless has no name, its key in tables"),
+        (3, "a subclass of pyrovp.evaluation.FrameMeasure or ClipMeasure; got 3"),
+    ],
+)
+def test_what_is_no_measure_of_ones_own(measure: FrameMeasure, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        choose(["psnr", measure], protocol(), VIDEOS, Weights())
 
 
 @pytest.mark.parametrize("names", [["fvd"], ["lpips"], []])

@@ -300,5 +300,5 @@ def test_a_folder_that_cannot_be_written(ask: Asked, runs: Path) -> None:
 def test_help(ask: Asked) -> None:
     outcome = ask("--help")
     assert outcome.code == 0
-    for said in ("analyse.py RUN", "analysis=NAME", "level_kl", "gate_raster", "force=true"):
+    for said in ("analyse.py RUN", "analysis=NAME", "level_kl", "gate_raster", "force=false"):
         assert said in outcome.output

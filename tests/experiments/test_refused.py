@@ -33,10 +33,23 @@ BAD = {
         ["model.gate: ", "size is at least 1, got 0"],
     ),
     "a rule for a gate": (
-        ["+model=dlh", "model.gate={_target_: pyrovp.VaDE}"], ["such as MixtureGate()", "VaDE()"],
+        ["+model=dlh", "model.gate={_target_: pyrovp.VaDE}"],
+        ["model.gate=VaDE(): a Gate (", "MixtureGate) or null"],
     ),
     "a value of another type": (
-        ["+model=dlh", "model.hidden=40"], ["model: dlh(", "hidden=40", "wrong type"],
+        ["+model=dlh", "model.hidden=40"], ["model.hidden=40: a list of whole numbers is needed"],
+    ),
+    "misspelt at depth": (
+        ["+model=composed", "model.hierarchy.levels.1.clok.period=2"],
+        ["model.hierarchy.levels.1.clok.period;", "did you mean model.hierarchy.levels.1.clock"],
+    ),
+    "an index in brackets": (
+        ["+model=composed", "model.hierarchy.levels[1].clock.period=0"],
+        ["model.hierarchy.levels[1].clock: ", "at least 1 frame, got 0"],
+    ),
+    "another gate at depth": (
+        ["+model=composed", "model.hierarchy.levels.2.gate={_target_: pyrovp.MixtureGates}"],
+        ["model.hierarchy.levels[2].gate: there is no pyrovp.MixtureGates; did you mean MixtureG"],
     ),
     "inside what is one value": (
         ["+model=dlh", "model.gate.size=3"], ["model.gate.size", "model.gate is one value"],

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -11,6 +12,17 @@ from omegaconf import DictConfig
 
 from pyrovp.train.errors import RunError
 from pyrovp.train.folder_command import FolderCommand, folder_command, found_runs, parted
+
+
+@dataclass
+class PaintSettings:
+    """How a run is painted.
+
+    Args:
+        coats: Layers of paint.
+    """
+
+    coats: int = 1
 
 
 def run_folder(path: Path) -> Path:
@@ -77,7 +89,7 @@ def call(
         f"hydra: {{output_subdir: null, run: {{dir: .}}, sweep: {{dir: {tmp_path}, subdir: .}}}}\n"
     )
     for name in ("red", "blue"):
-        (conf / "colour" / f"{name}.yaml").write_text(f"name: {name}\n")
+        (conf / "colour" / f"{name}.yaml").write_text(f"# As {name} as can be.\nname: {name}\n")
     ConfigStore.instance().store("paint_schema", {"runs": [], "coats": 1, "colour": {"name": ""}})
 
     def run(*arguments: str, most: int | None = None) -> tuple[int, list[DictConfig], str, str]:
@@ -88,7 +100,14 @@ def call(
             jobs.append(config)
 
         command = FolderCommand(
-            "paint", conf, "colour=blue", {"coats=1": "of paint"}, ("colour",), ("colour",), most
+            "paint",
+            conf,
+            PaintSettings,
+            example="colour=blue",
+            keys=("coats",),
+            groups=("colour",),
+            needed=("colour",),
+            most=most,
         )
         monkeypatch.setattr(sys, "argv", ["paint.py", *arguments])
         monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
@@ -148,7 +167,7 @@ def test_mistakes_are_told(
 def test_help_and_configuration_need_no_run(call: Call) -> None:
     code, jobs, said, _ = call("--help")
     assert code == 0 and not jobs
-    for text in ("paint.py RUN [RUN ...] colour=NAME", "blue, red", "coats=1", "of paint"):
+    for text in ("paint.py RUN [RUN ...] colour=NAME", "As blue as", "coats=1", "of paint."):
         assert text in said
     code, jobs, said, errors = call("--cfg", "job")
     assert code == 0 and not jobs and "coats: 1" in said, errors
