@@ -71,7 +71,8 @@ def test_the_gradient_of_a_gradient() -> None:
         with memoised():
             loss = recurrence(layer, 3, *parts)
             first = torch.autograd.grad(loss, parts, create_graph=True)
-            return torch.autograd.grad(sum(g.square().sum() for g in first), parts)
+            norm = torch.stack([g.square().sum() for g in first]).sum()
+            return torch.autograd.grad(norm, parts)
 
     torch.testing.assert_close(curvature(linear), curvature(stock), rtol=1e-10, atol=1e-12)
 
