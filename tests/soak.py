@@ -125,8 +125,8 @@ def main() -> None:
         counts = soak(Path(folder), asked.model, asked.kills, asked.steps, asked.seed)
     print(
         f"{asked.model}, {asked.steps} steps: {counts['runs']} runs, killed {counts['kills']} "
-        f"times ({counts['early']} before the first checkpoint, {counts['late']} while evaluating); "
-        f"weights and figures are those of a run that was never killed"
+        f"times ({counts['early']} before the first checkpoint, {counts['late']} while "
+        f"evaluating); weights and figures are those of a run that was never killed"
     )
 
 
