@@ -145,9 +145,8 @@ def run_hydra(
         groups: Groups that are chosen by name.
         afterwards: What the same command does after an interruption.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, and does not print the trace
     try:
-        with ending_on_sigterm():
+        with ending_on_sigterm(), _raising():
             job()
     except (HydraException, OmegaConfBaseException) as error:
         if _TRACES:
@@ -157,6 +156,20 @@ def run_hydra(
         if Processes.present().first_to_end():
             print(f"interrupted; {afterwards}", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Hydra raises its errors, and does not print the trace; programs started later may."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def _stop(message: str, code: int = RunError.code) -> NoReturn:
