@@ -203,17 +203,18 @@ def check_settings(settings: Settings) -> None:
             f"{train.validate_every}, train.validate_sequences={train.validate_sequences} and "
             f"train.steps={train.steps} make none; lower train.validate_every"
         )
-    parts = train.accumulate * Processes.present().ranks
+    ranks = Processes.present().ranks
+    parts = train.accumulate * ranks
     if train.batch % parts:
+        among = f"train.accumulate={train.accumulate}" + f", {ranks} processes" * (ranks > 1)
         raise ValueError(
-            f"train.batch={train.batch} does not come apart into {parts} equal parts "
-            f"(train.accumulate={train.accumulate}, {parts // train.accumulate} processes); use "
-            f"a multiple of {parts}"
+            f"train.batch={train.batch} does not come apart into {parts} equal parts ({among}); "
+            f"use a multiple of {parts}"
         )
-    if parts > train.accumulate and re.fullmatch(r"cuda:\d+", settings.device):
+    if ranks > 1 and re.fullmatch(r"cuda:\d+", settings.device):
         raise ValueError(
-            f"device={settings.device} is one GPU, and there are {parts // train.accumulate} "
-            f"processes; use device=cuda, and CUDA_VISIBLE_DEVICES to choose among the GPUs"
+            f"device={settings.device} is one GPU, and there are {ranks} processes; "
+            f"use device=cuda, and CUDA_VISIBLE_DEVICES to choose among the GPUs"
         )
     if Path(settings.out).is_file():
         raise ValueError(f"out={settings.out} is a file; give the folder of all runs")
