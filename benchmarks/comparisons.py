@@ -4,6 +4,7 @@
     growth           in T, B, levels and resolution: the library's step at several sizes
     generation       open loop: with frames, beside its own convolutions; latents alone
     evaluation       the bound without its gradient
+    recurrent part   levels without frame networks
 
 The first side is the one that ratios are of. Sides are made when their turn comes: the large ones
 do not fit into memory together.
@@ -20,7 +21,7 @@ from benchmarks.convolutions import convolutions_of
 from benchmarks.floor import convolution_floor
 from benchmarks.generation import dreams_of, frames_of, latents_of
 from benchmarks.systems import SYSTEMS, System
-from benchmarks.workloads import Work, evaluation, training_step, under
+from benchmarks.workloads import Work, evaluation, recurrent, training_step, under
 from pyrovp.train.precision import precision
 
 __all__ = ["Comparison", "Side", "comparison", "comparisons", "growths"]
@@ -66,7 +67,7 @@ class Comparison:
 
 def comparisons() -> Iterator[Comparison]:
     """All of them on a processor, what matters most first."""
-    for kind in (_training, _bf16, _generation, _latents, _evaluation):
+    for kind in (_training, _bf16, _generation, _latents, _evaluation, _recurrent):
         for name, system in SYSTEMS.items():
             yield from kind(name, system)
     for name, system in SYSTEMS.items():
@@ -141,6 +142,16 @@ def _latents(name: str, system: System) -> Iterator[Comparison]:
     if name in ("cwvae", "dlh"):
         side = Side(lambda: latents_of(system.library(), samples=100, steps=1000), 100_000)
         yield Comparison(name, "latents", "100 samples of 1000 steps", {"pyrovp": side})
+
+
+def _recurrent(name: str, system: System) -> Iterator[Comparison]:
+    if name == "cwvae":
+
+        def step(factor: int) -> Work:
+            return training_step(recurrent(factor), system.batch, system.length, 1, 32)
+
+        sides = {f"factor {n}": Side(partial(step, n), system.frames) for n in (1, 6)}
+        yield Comparison(name, "recurrent part", system.shape, sides)
 
 
 def growths(

@@ -33,5 +33,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for line in lines:
             terminalreporter.write_line(line)
         terminalreporter.write_line(
-            "(one side after the other; python -m benchmarks.interleaved takes turns)"
+            "(one side after the other; python -m benchmarks.run takes turns)"
         )

@@ -1,9 +1,9 @@
 """A trained model in files that others can read: `python -m pyrovp.export RUN`."""
 
-from pyrovp.export.folder import About, check_about, is_exported, read_about, write_folder
 from pyrovp.export.prediction import Predictor, predictor
 from pyrovp.export.program import Program, exported_program, save_program
-from pyrovp.export.weights import load_weights, save_weights
+from pyrovp.train.exported import About, check_about, is_exported, read_about, write_folder
+from pyrovp.train.weights_file import load_weights, save_weights
 
 __all__ = [
     "About",

@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from torch import nn
 
-from pyrovp.export.folder import WEIGHTS, check_about, is_exported, read_about
-from pyrovp.export.weights import load_weights
 from pyrovp.train.checkpoint import Checkpoints
 from pyrovp.train.errors import RunError
+from pyrovp.train.exported import WEIGHTS, check_about, is_exported, read_about
 from pyrovp.train.run_directory import fingerprint
 from pyrovp.train.settings import Settings
+from pyrovp.train.weights_file import load_weights
 
 __all__ = ["ExportedFolder", "Folder", "RunFolder", "opened"]
 

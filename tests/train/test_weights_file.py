@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from pyrovp.export import load_weights, save_weights
 from pyrovp.train.errors import DamagedCheckpoint, RunError
 from pyrovp.train.tensors import stored_once
+from pyrovp.train.weights_file import load_weights, save_weights
 
 
 class Two(nn.Module):

@@ -18,9 +18,9 @@ from torch import nn
 
 from pyrovp import __version__
 from pyrovp.describe import count_parameters
-from pyrovp.export.weights import save_weights, sha256
 from pyrovp.files import atomic_write
 from pyrovp.train.errors import DamagedCheckpoint, RunError
+from pyrovp.train.weights_file import save_weights, sha256
 
 __all__ = [
     "ABOUT",
