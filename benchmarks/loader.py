@@ -95,7 +95,7 @@ def frames_trained(model: str, resolution: int, channels: int, rounds: int) -> f
     frame = f"data.resolution={resolution}", f"data.channels={channels}"
     with cores(2):
         settings = small(model, "moving_digits", *frame)
-        objective = Experiment(settings, model, "moving_digits").objective
+        objective = Experiment(settings, model, "moving_digits").parts.objective
         cast(Any, objective).set_step(_LATE)
         batch, length = settings.train.batch, settings.data["length"]
         step = training_step(objective, batch, length, channels, resolution)

@@ -29,10 +29,9 @@ import pyrovp
 from experiments import analyse, predict, run
 from pyrovp import models
 from pyrovp.data.__main__ import main as prepare
-from pyrovp.train import experiment
 from pyrovp.train.build import make
 from pyrovp.train.command_line import arranged
-from tests.experiments.tiny import SIZES, TINY
+from tests.experiments.tiny import SIZES, TINY, draw_nothing
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -58,9 +57,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Typed]:
     monkeypatch.delenv("PYROVP_DATA", raising=False)
     for part in COMMANDS.values():
         monkeypatch.setattr(part, "tune_allocator", lambda: None)  # this process is not theirs
-    drawn = "predictions_png predictions_gif curves_png levels_png training_png channels_png"
-    for name in drawn.split():  # drawing takes longer than all the rest
-        monkeypatch.setattr(experiment, name, lambda path, *_, **__: path.touch())
+    draw_nothing(monkeypatch)
     before = set(sys.modules)
 
     def call(line: str) -> None:

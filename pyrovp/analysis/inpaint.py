@@ -1,22 +1,18 @@
 r"""What does a model make of frames that are missing in the middle of a clip?
 
-    x_gap^0      its open-loop prediction after the frames before the gap
-    z^r          ~ q(z | x with x_gap^{r-1} in the gap)
-    x_gap^r      = E[x_gap | z^r]
+    x^k     = (x_before, E[x_gap | z^k], x_behind),  z^k ~ p(z | x_before)      K candidates
+    L_k     = log p(x^k | z) - KL[q(z | x^k) ‖ p(z)],  z ~ q(z | x^k)
+    kept    : argmax_k L_k
 
-A Markov chain that brings the frames behind the gap to bear: the guide takes the filled clip for a
-whole one, and the decoder's means take the place of the guess. They can only bear where a
-posterior looks ahead, by a window of several frames (CW-VAE) or a segment's summary (VTA): a guide
-that filters frame by frame confirms the guess, with noise, and the chain drifts away from it.
+A future of the frames before the gap knows nothing of those behind it. With each of K futures in
+the gap the clip is whole, its guide can infer it, and a draw of its bound says how well what comes
+behind goes on from it: a ball that has to reappear there, in this colour. So any model and guide
+can be asked, a filter too, whose posteriors do not look ahead.
 
-Beside the chain stand what needs no model, the last frame before the gap and the straight line to
-the first one behind it, and the reconstruction of the clip with nothing missing: how well the
-model can show these frames at all.
-
-Reference:
-    Stochastic Backpropagation and Approximate Inference in Deep Generative Models (Rezende,
-    Mohamed, Wierstra, 2014), on missing data imputation, https://arxiv.org/abs/1401.4082. There
-    what is missing are pixels of a picture; here it is frames, which are filled with means.
+Beside it stand what needs no model, the last frame before the gap and the straight line to the
+first one behind it; a single future; the candidate that is nearest to the truth, which nobody can
+know: how much better a choice among these K could be; and the reconstruction of the clip with
+nothing missing: how well the model can show these frames at all.
 """
 
 from collections.abc import Mapping
@@ -26,11 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyrovp.analysis.averages import average, average_line, with_error
+from pyrovp import sites
+from pyrovp.analysis.averages import average_line, with_error
 from pyrovp.analysis.base import Analysis, Clips
 from pyrovp.analysis.films import SHOWN, SSIM, figures, film, scores
 from pyrovp.analysis.findings import Curve, Findings, Line, Strip, Table
-from pyrovp.analysis.traces import decode, infer
+from pyrovp.analysis.traces import decode, infer, replayed
+from pyrovp.infer.kl import level_kls
 from pyrovp.memo import memoised
 from pyrovp.predict import open_loop
 from pyrovp.programs import LatentDynamics, check_model
@@ -46,31 +44,34 @@ _AROUND = 4
 
 @dataclass(frozen=True)
 class Inpaint(Analysis):
-    """Fills a gap between frames by turns of inferring and decoding.
+    """Fills a gap between frames with that of K futures which fits to both of its sides.
 
     Args:
         start: The first missing frame; None: the first after the context.
         stop: The frame behind the gap; None: halfway from `start` to the clip's end, or as far as
             frames are modelled.
-        rounds: How often the clip is inferred and decoded.
+        candidates: K, how many futures are drawn.
 
     Raises:
-        ValueError: For less than one round.
+        ValueError: For less than one candidate.
     """
 
     start: int | None = None
     stop: int | None = None
-    rounds: int = 10
+    candidates: int = 32
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rounds, int) or self.rounds < 1:
-            raise ValueError(f"a gap is filled in 1 round or more, got rounds={self.rounds!r}")
+        if not isinstance(self.candidates, int) or self.candidates < 1:
+            raise ValueError(
+                "a gap is filled with one of 1 or more candidates, "
+                f"got candidates={self.candidates!r}"
+            )
 
     @torch.no_grad()
     def __call__(
         self, model: LatentDynamics[StateSpace], guide: nn.Module, clips: Clips
     ) -> Findings:
-        """Fills the gap and scores every round in it.
+        """Fills the gap and scores what is in it.
 
         Raises:
             ValueError: If there are no frames on both sides of the gap, or the model does not
@@ -79,31 +80,30 @@ class Inpaint(Analysis):
         check_model(model)
         video = clips.video
         gap = self._gap(model, video.shape[1], clips.context)
-        guess = open_loop(model, guide, video[:, : gap.start], len(gap)).prediction.clamp(0, 1)
-        rounds = [guess]
-        for _ in range(self.rounds):
-            rounds.append(_round(model, guide, _filled(video, gap, rounds[-1]), gap))
         truth = video[:, gap.start : gap.stop]
+        drawn = [_candidate(model, guide, video, gap) for _ in range(self.candidates)]
+        frames, bounds = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        fits = torch.stack([scores(some, truth)["psnr"].mean(1) for some in frames])
         made = {
-            "inpainted": rounds[-1],
-            "open loop": guess,
+            "inpainted": _taken(frames, bounds),
+            "one future": frames[0],
+            "nearest of the candidates": _taken(frames, fits),
             "copy last": video[:, gap.start - 1 : gap.start].expand_as(truth),
             "linear interpolation": _line(video, gap),
-            "nothing missing": _round(model, guide, video, gap),
+            "nothing missing": _reconstructed(model, guide, video, gap),
         }
         scored = {name: scores(frames, truth) for name, frames in made.items()}
-        chain = torch.stack([scores(frames, truth)["psnr"].mean(1) for frames in rounds], 1)
         facts: dict[str, Any] = {
             "sequences": len(video),
             "start": gap.start,
             "stop": gap.stop,
             "ssim": SSIM,
-            "rounds": [average(psnr)[0] for psnr in chain.unbind(1)],
+            "candidates": self.candidates,
             "films": {name: dict(figures(scored[name])) for name in made},
         }
         exhibits: dict[str, Table | Curve | Strip] = {
             "inpaint": _table(facts),
-            "rounds": _rounds(chain, facts),
+            "candidates": _candidates(fits, bounds, facts),
             "in_the_gap": _in_the_gap(scored, gap),
         }
         rows = {"truth": truth, "given": torch.zeros_like(truth), **made}
@@ -127,12 +127,34 @@ class Inpaint(Analysis):
         return range(start, stop)
 
 
-def _filled(video: Tensor, gap: range, frames: Tensor) -> Tensor:
-    return torch.cat((video[:, : gap.start], frames, video[:, gap.stop :]), 1)
+def _candidate(model: Model, guide: nn.Module, video: Tensor, gap: range) -> tuple[Tensor, Tensor]:
+    """A future of each clip for its gap, [B, gap, C, H, W], and the bound with it, [B]."""
+    future = open_loop(model, guide, video[:, : gap.start], len(gap)).prediction.clamp(0, 1)
+    filled = torch.cat((video[:, : gap.start], future, video[:, gap.stop :]), 1)
+    return future, _bound(model, guide, filled)
 
 
-def _round(model: Model, guide: nn.Module, video: Tensor, gap: range) -> Tensor:
-    """What the gap's frames are once more, with z ~ q(z | video)."""
+def _bound(model: Model, guide: nn.Module, video: Tensor) -> Tensor:
+    """Of each clip, [B], at one draw of its latents; KLs are analytic where they can be."""
+    with memoised():
+        inferred = infer(guide, video)
+        decoded = replayed(model, video, inferred)
+    frames = decoded.nodes[sites.FRAMES]
+    bound = frames["fn"].log_prob(frames["value"]).double()
+    for groups in level_kls(decoded, inferred).values():
+        for ticks in groups:
+            bound = bound - ticks.kl.double().sum(0)
+    return bound
+
+
+def _taken(frames: Tensor, values: Tensor) -> Tensor:
+    """Of candidates [K, B, ...] each clip's best one by its value, [K, B]."""
+    best = values.argmax(0)
+    return frames[best, torch.arange(len(best), device=best.device)]
+
+
+def _reconstructed(model: Model, guide: nn.Module, video: Tensor, gap: range) -> Tensor:
+    """The gap's frames as the whole clip's latents show them."""
     with memoised():
         frames = decode(model, video, infer(guide, video))
     first = model.scored(video.shape[1]).start
@@ -153,17 +175,20 @@ def _table(facts: Mapping[str, Any]) -> Table:
     return Table(f"Frames {facts['start']} to {facts['stop'] - 1}, missing", columns, rows)
 
 
-def _rounds(chain: Tensor, facts: Mapping[str, Any]) -> Curve:
-    last = chain.shape[1] - 1
+def _candidates(fits: Tensor, bounds: Tensor, facts: Mapping[str, Any]) -> Curve:
+    """How good the kept one of the first k is, and the nearest of them; of [K, B]."""
+    counts = range(1, len(fits) + 1)
+    kept = [fits.gather(0, bounds[:k].argmax(0, keepdim=True))[0] for k in counts]
     others = ("copy last", "linear interpolation", "nothing missing")
     levels = {name: [facts["films"][name]["psnr"]] * 2 for name in others}
     return Curve(
-        "How good the filled frames are after each round (0: open loop)",
-        x="round",
+        "How good the filled frames are, the more candidates are drawn",
+        x="candidates",
         y="PSNR [dB]",
         lines={
-            "inpainted": average_line(chain, range(last + 1)),
-            **{name: Line(y, x=[0, last]) for name, y in levels.items()},
+            "inpainted": average_line(torch.stack(kept, 1), counts),
+            "nearest of the candidates": average_line(fits.cummax(0).values.T, counts),
+            **{name: Line(y, x=[1, len(fits)]) for name, y in levels.items()},
         },
     )
 
@@ -193,4 +218,7 @@ def _sentence(facts: Mapping[str, Any]) -> str:
         f"{name} {with_error(fact['psnr'], fact['psnr_error'])}"
         for name, fact in facts["films"].items()
     )
-    return f"PSNR of frames {facts['start']} to {facts['stop'] - 1} [dB]: {listed}"
+    return (
+        f"PSNR of frames {facts['start']} to {facts['stop'] - 1} [dB], "
+        f"of {facts['candidates']} candidates: {listed}"
+    )

@@ -49,7 +49,7 @@ ANALYSES: dict[str, Analysis] = {
     "level_samples": LevelSamples(count=2),
     "level_rollout": LevelRollout(horizon=3),
     "swap": Swap(),
-    "inpaint": Inpaint(rounds=2),
+    "inpaint": Inpaint(candidates=2),
     "what_if": WhatIf(horizon=3),
     "evidence": Evidence(num_particles=3, chunk=2),
     "true_states": TrueStates(horizon=3, samples=2),

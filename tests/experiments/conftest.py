@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments import run
-from pyrovp.train import experiment
-from tests.experiments.tiny import SIZES, TINY, Outcome
+from tests.experiments.tiny import SIZES, TINY, Outcome, draw_nothing
 
 __all__ = ["command"]
 
@@ -22,12 +21,8 @@ def command(
     def call(
         *arguments: str, tiny: bool = True, out: Path | None = None, pictures: bool = False
     ) -> Outcome:
-        if not pictures:  # drawing takes longer than all the rest
-            for name in ("predictions_png", "predictions_gif", "curves_png", "levels_png"):
-                monkeypatch.setattr(experiment, name, lambda path, *_, **__: path.touch())
-            for name in ("training_png", "channels_png"):
-                monkeypatch.setattr(experiment, name, lambda path, *_: path.touch())
-            monkeypatch.setattr(experiment, "draw_hierarchy", lambda *_, path: path.touch())
+        if not pictures:
+            draw_nothing(monkeypatch)
         folder = tmp_path / "runs" if out is None else out
         chosen = {a.lstrip("+").split("=")[0]: a.split("=")[1] for a in arguments if "=" in a}
         given = {a.split("=")[0] for a in arguments}

@@ -13,9 +13,8 @@ from PIL import Image
 from experiments import analyse, run
 from pyrovp.analysis import LevelKL
 from pyrovp.draw import exhibits
-from pyrovp.train import experiment
 from pyrovp.train.inquiry import Inquiry, InquirySettings
-from tests.experiments.tiny import SIZES, TINY, Outcome
+from tests.experiments.tiny import SIZES, TINY, Outcome, draw_nothing
 
 Asked = Callable[..., Outcome]
 FEW = ("clips=2", "length=6", "context=3", "device=cpu")
@@ -27,10 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "tune_allocator", lambda: None)
-        for name in ("predictions_png", "predictions_gif", "curves_png", "levels_png"):
-            patch.setattr(experiment, name, lambda path, *_, **__: path.touch())
-        for name in ("training_png", "channels_png"):
-            patch.setattr(experiment, name, lambda path, *_: path.touch())
+        draw_nothing(patch)
         for model in ("dlh", "rssm"):
             small = [f"+model={model}", *TINY, *SIZES[model], f"out={out}"]
             patch.setattr(sys, "argv", ["run.py", *small])

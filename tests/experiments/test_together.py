@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pyrovp.train import experiment, read_rows
-from tests.experiments.tiny import SIZES, TINY
+from pyrovp.train import read_rows
+from tests.experiments.tiny import SIZES, TINY, draw_nothing
 from tests.train.together import ROOT, Together
 
 SMALL = ("+model=rssm", *TINY, *SIZES["rssm"])
@@ -21,8 +21,7 @@ SMALL = ("+model=rssm", *TINY, *SIZES["rssm"])
 
 def command(script: str, *arguments: str) -> None:
     """What `torchrun experiments/SCRIPT.py ARGUMENTS` runs in each process."""
-    for name in (name for name in vars(experiment) if name.endswith(("_png", "_gif"))):
-        setattr(experiment, name, lambda path, *_, **__: path.touch())  # drawing takes long
+    draw_nothing(pytest.MonkeyPatch())  # this process ends with it
     sys.argv = [f"{script}.py", *arguments]
     importlib.import_module(f"experiments.{script}").main()
 

@@ -15,9 +15,8 @@ import pyrovp
 from experiments import run
 from pyrovp.export.__main__ import main
 from pyrovp.predict import open_loop
-from pyrovp.train import experiment
 from pyrovp.train.errors import DamagedCheckpoint, RunError
-from tests.experiments.tiny import SIZES, TINY
+from tests.experiments.tiny import SIZES, TINY, draw_nothing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,10 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["+model=dlh", *TINY, *SIZES["dlh"], f"out={out}"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "tune_allocator", lambda: None)
-        for name in ("predictions_png", "predictions_gif", "curves_png", "levels_png"):
-            patch.setattr(experiment, name, lambda path, *_, **__: path.touch())
-        for name in ("training_png", "channels_png"):
-            patch.setattr(experiment, name, lambda path, *_: path.touch())
+        draw_nothing(patch)
         patch.setattr(sys, "argv", ["run.py", *arguments])
         run.main()
     (found,) = out.glob("*/seed0")
