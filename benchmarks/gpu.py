@@ -24,7 +24,6 @@ from benchmarks.workloads import Work, random_video, training_step, under
 from pyrovp.train.captured import CapturedUpdate
 from pyrovp.train.optimiser import adam
 from pyrovp.train.precision import Precision, precision
-from pyrovp.train.settings import OptimiserSettings
 from pyrovp.train.update import Update
 
 __all__ = ["captured", "comparisons", "eager", "library_step"]
@@ -81,8 +80,7 @@ def library_step(
     """
     batch, length, resolution = shape
     objective = system.library(**sizes).to(device)
-    settings = OptimiserSettings(lr=1e-4, eps=1e-4)
-    update = Update(objective, adam(objective.parameters(), settings), clip=1e4)
+    update = Update(objective, adam(objective.parameters(), lr=1e-4, eps=1e-4), clip=1e4)
     return take(update, random_video(batch, length, system.channels, resolution).to(device))
 
 

@@ -31,6 +31,7 @@ from omegaconf import OmegaConf
 from benchmarks.large_set import Noise, large_set, own_memory
 from benchmarks.workloads import training_step
 from experiments.run import CONF
+from pyrovp.commands.command_line import choices
 from pyrovp.data import (
     EmbeddedDigits,
     KeyedVideos,
@@ -42,10 +43,9 @@ from pyrovp.data import (
 )
 from pyrovp.data.prepare import prepare
 from pyrovp.process import tune_allocator
-from pyrovp.train.build import make
-from pyrovp.train.command_line import choices
-from pyrovp.train.experiment import Experiment
-from pyrovp.train.settings import Settings
+from pyrovp.runs.build import make
+from pyrovp.runs.experiment import Experiment
+from pyrovp.runs.settings import Settings
 
 __all__ = ["Reading", "frames_made", "frames_trained", "main", "read_large"]
 

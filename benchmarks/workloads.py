@@ -14,7 +14,7 @@ from benchmarks.floor import convolution_floor
 from benchmarks.systems import SYSTEMS, System
 from pyrovp import Every, Gaussian, GaussianFrames, Hierarchy, LatentDynamics, Level, Objective
 from pyrovp.cells import GRU
-from pyrovp.programs import Filtering
+from pyrovp.filtering import Filtering
 from pyrovp.train.precision import Precision
 from pyrovp.wiring import Parent
 

@@ -19,13 +19,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-from experiments.run import CONF
-
 import pyrovp
+from experiments.run import CONF
 from pyrovp.analysis import Clips
 from pyrovp.data import batches
-from pyrovp.train.trained import Trained
-from pyrovp.train.experiment import Experiment
+from pyrovp.runs.experiment import Experiment
+from pyrovp.runs.trained import Trained
 
 arguments = [] if "ipykernel" in sys.modules else sys.argv[1:]
 """Of the command line; a notebook has none."""

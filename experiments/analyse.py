@@ -16,10 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pyrovp.commands.folder_command import FolderCommand, each_run, folder_command
+from pyrovp.commands.hydra_job import stopping_at
 from pyrovp.process import tune_allocator
-from pyrovp.train.folder_command import FolderCommand, each_run, folder_command
-from pyrovp.train.hydra_job import stopping_at
-from pyrovp.train.inquiry import Inquiry, InquirySettings
+from pyrovp.runs.inquiry import Inquiry, InquirySettings
 
 __all__ = ["main"]
 

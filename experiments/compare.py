@@ -16,9 +16,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pyrovp.commands.folder_command import FolderCommand, folder_command
+from pyrovp.commands.hydra_job import stopping_at
 from pyrovp.compare import Comparison, ComparisonSettings
-from pyrovp.train.folder_command import FolderCommand, folder_command
-from pyrovp.train.hydra_job import stopping_at
 
 __all__ = ["main"]
 

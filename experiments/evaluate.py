@@ -17,12 +17,12 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pyrovp.commands.folder_command import FolderCommand, each_run, folder_command
+from pyrovp.commands.hydra_job import stopping_at
+from pyrovp.errors import RunError
 from pyrovp.process import tune_allocator
-from pyrovp.train.errors import RunError
-from pyrovp.train.evaluation_settings import EvaluationSettings
-from pyrovp.train.folder_command import FolderCommand, each_run, folder_command
-from pyrovp.train.hydra_job import stopping_at
-from pyrovp.train.run_evaluation import RunEvaluation
+from pyrovp.runs.evaluation_settings import EvaluationSettings
+from pyrovp.runs.run_evaluation import RunEvaluation
 from pyrovp.train.torchrun import joined
 
 __all__ = ["main"]

@@ -15,10 +15,10 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pyrovp.commands.folder_command import FolderCommand, folder_command
+from pyrovp.commands.hydra_job import stopping_at
 from pyrovp.process import tune_allocator
-from pyrovp.train.folder_command import FolderCommand, folder_command
-from pyrovp.train.hydra_job import stopping_at
-from pyrovp.train.prediction import Prediction, PredictionSettings
+from pyrovp.runs.prediction import Prediction, PredictionSettings
 
 __all__ = ["main"]
 

@@ -21,14 +21,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pyrovp.commands.command_line import run_command, stopping_at
+from pyrovp.commands.requeue import saving_first
+from pyrovp.commands.sweep import Value, best_validation, member
+from pyrovp.errors import RunError
 from pyrovp.process import settled, tune_allocator
-from pyrovp.train.command_line import run_command, stopping_at
-from pyrovp.train.errors import RunError
-from pyrovp.train.experiment import Experiment
-from pyrovp.train.processes import Processes
-from pyrovp.train.requeue import saving_first
-from pyrovp.train.settings import Settings
-from pyrovp.train.sweep import Value, best_validation, member
+from pyrovp.processes import Processes
+from pyrovp.runs.experiment import Experiment
+from pyrovp.runs.settings import Settings
 from pyrovp.train.torchrun import joined
 
 __all__ = ["main"]

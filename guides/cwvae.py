@@ -12,10 +12,11 @@ Reference:
 
 import torch
 
+from pyrovp.filtering import Filtering
 from pyrovp.heads import Gaussian
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import OwnHead, PosteriorHead
-from pyrovp.programs import Filtering, LatentDynamics, check_model
+from pyrovp.programs import LatentDynamics, check_model
 
 __all__ = ["cwvae", "notmpabs", "rssm", "tald"]
 

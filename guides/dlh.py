@@ -16,8 +16,9 @@ Reference:
 import torch.nn.functional as F
 
 from pyrovp.evidence import features_of
+from pyrovp.filtering import Filtering
 from pyrovp.hierarchy import Hierarchy
-from pyrovp.programs import Filtering, LatentDynamics, check_model
+from pyrovp.programs import LatentDynamics, check_model
 
 __all__ = ["dlh"]
 

@@ -10,9 +10,10 @@ Reference:
     and Section 4.2; no z_{t-1} enters a cell, see `pyrovp.models.hvrnn`.
 """
 
+from pyrovp.filtering import Filtering
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import Twin
-from pyrovp.programs import Filtering, LatentDynamics, check_model
+from pyrovp.programs import LatentDynamics, check_model
 
 __all__ = ["hvrnn", "vrnn"]
 

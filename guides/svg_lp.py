@@ -6,9 +6,10 @@ Reference:
     Stochastic Video Generation with a Learned Prior (Denton, Fergus, 2018), Section 3.1.
 """
 
+from pyrovp.filtering import Filtering
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.posteriors import Twin
-from pyrovp.programs import Filtering, LatentDynamics, check_model
+from pyrovp.programs import LatentDynamics, check_model
 from pyrovp.weights import draw_weights
 
 __all__ = ["svg_lp"]

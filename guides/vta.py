@@ -27,12 +27,13 @@ import torch
 from torch import Tensor, nn
 
 from pyrovp.checks import check_video
+from pyrovp.filtering import check_blind
 from pyrovp.lazy import Row, Table
 from pyrovp.memo import memo
 from pyrovp.models.vta import VTA, Given, VTAState
 from pyrovp.nets.temporal import TemporalConvolutions
 from pyrovp.outline import Inferred, Value
-from pyrovp.programs import PLATE, LatentDynamics, check_blind, check_model
+from pyrovp.programs import PLATE, LatentDynamics, check_model
 from pyrovp.segments import prefix, suffix
 
 __all__ = ["VTAGuide", "vta"]

@@ -5,6 +5,7 @@ Clocks, mixture gates, recurrent cells and wirings are composed into a `Hierarch
 `pyrovp.models` and `pyrovp.guides`. `load` takes up a trained run.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from pyrovp.cells import GRU, LSTM, ConvLSTM, FromContext, Learned, NormedConvLSTM, Zeros
@@ -21,6 +22,7 @@ from pyrovp.emission import (
     UpwardFrames,
 )
 from pyrovp.evidence import PastFrame
+from pyrovp.filtering import Filtering
 from pyrovp.gates import Forced, KLComparison, MixtureGate, VaDE
 from pyrovp.heads import Gaussian, GaussianMap
 from pyrovp.hierarchy import Hierarchy
@@ -29,14 +31,14 @@ from pyrovp.levels import Level
 from pyrovp.memo import memo, memoised
 from pyrovp.nets import MLP, DCGANDecoder, DCGANEncoder, ResidualEncoder
 from pyrovp.posteriors import OwnHead, SharedTrunk, Twin
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 from pyrovp.render import render
 from pyrovp.state_space import StateSpace
 from pyrovp.wiring import Dense, Parent, TopDown
 
 if TYPE_CHECKING:
     from pyrovp.draw.hierarchy import draw_hierarchy
-    from pyrovp.train.trained import load
+    from pyrovp.runs.trained import load
 
 __all__ = [
     "BernoulliLikelihood",
@@ -93,9 +95,11 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("models", "guides"):  # `import pyrovp` and then pyrovp.models
+        return importlib.import_module(f"pyrovp.{name}")
     # What trains, and so what loads, takes Hydra along: only who asks imports it.
     if name == "load":
-        from pyrovp.train.trained import load
+        from pyrovp.runs.trained import load
 
         return load
     if name == "draw_hierarchy":  # and only who draws imports matplotlib

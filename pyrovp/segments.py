@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pyrovp.cells import Cell
-from pyrovp.distributions.shapes import over
+from pyrovp.shapes import over
 
 __all__ = ["mix", "past", "prefix", "reset_or_update", "suffix", "update_or_copy"]
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from pyrovp import sites
 from pyrovp.distributions import Carried, DiagonalNormal, Held, TemporalMixture
-from pyrovp.distributions.shapes import common_shape, over
 from pyrovp.gates import GateCell
 from pyrovp.lazy import Deferred, Lazy
 from pyrovp.levels import Level
 from pyrovp.memo import memo
+from pyrovp.shapes import common_shape, over
 from pyrovp.sizes import batch_of, dims, pooled
 from pyrovp.state import Context, LevelState
 from pyrovp.wiring import Dynamics

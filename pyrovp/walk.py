@@ -20,10 +20,10 @@ from torch import Tensor
 
 from pyrovp import sites
 from pyrovp.distributions import DiagonalNormal
-from pyrovp.distributions.shapes import common_shape
 from pyrovp.evidence import Features, before, encode
 from pyrovp.lazy import Deferred, Table, stack_frames
 from pyrovp.memo import memo
+from pyrovp.shapes import common_shape
 from pyrovp.sizes import Size, batch_of, dims
 from pyrovp.state import Context, LevelState, State
 from pyrovp.sweep import Posterior

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from pyrovp.cells import GRU
 from pyrovp.clocks import Every
 from pyrovp.emission import GaussianFrames
+from pyrovp.filtering import Filtering
 from pyrovp.gates import Gate
 from pyrovp.heads import Gaussian
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.levels import Level
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 from pyrovp.wiring import Dense
 
 SIDE = 12

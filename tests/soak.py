@@ -60,7 +60,7 @@ def soak(out: Path, model: str, kills: int, steps: int, seed: int) -> dict[str, 
     tiny = [a for a in (*TINY, *SIZES[model]) if a.split("=")[0] not in given]
     arguments = [f"+model={model}", *tiny, *budget]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["experiments.run", "pyrovp.train.experiment"])
+    context.set_forkserver_preload(["experiments.run", "pyrovp.runs.experiment"])
     moment = random.Random(seed)
     counts = {"kills": 0, "early": 0, "late": 0, "runs": 0}
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyrovp.cells import GRU
 from pyrovp.clocks import Every
 from pyrovp.emission import GaussianFrames
+from pyrovp.filtering import Filtering
 from pyrovp.gates import Gate, MixtureGate, Rule
 from pyrovp.guides import cwvae as cwvae_guide
 from pyrovp.guides import dlh as dlh_guide
@@ -18,7 +19,7 @@ from pyrovp.hierarchy import Hierarchy
 from pyrovp.levels import Level
 from pyrovp.models import cwvae, dlh
 from pyrovp.nets import DCGANDecoder, DCGANEncoder
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 from pyrovp.wiring import Parent
 
 Programs = tuple[LatentDynamics[Hierarchy], Filtering]

@@ -28,9 +28,9 @@ from omegaconf import OmegaConf
 import pyrovp
 from experiments import analyse, predict, run
 from pyrovp import models
+from pyrovp.commands.command_line import arranged
 from pyrovp.data.__main__ import main as prepare
-from pyrovp.train.build import make
-from pyrovp.train.command_line import arranged
+from pyrovp.runs.build import make
 from tests.experiments.tiny import SIZES, TINY, draw_nothing
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pyrovp.cells import FromContext, Learned, NormedConvLSTM
 from pyrovp.emission import GaussianLikelihood, UpwardFrames
 from pyrovp.evidence import PastFrame
+from pyrovp.filtering import Filtering
 from pyrovp.gates import Forced, Gate, MixtureGate, VaDE
 from pyrovp.heads import GaussianMap
 from pyrovp.hierarchy import Hierarchy
@@ -23,7 +24,7 @@ from pyrovp.infer.kl import level_kls
 from pyrovp.levels import Level
 from pyrovp.nets import ResidualEncoder
 from pyrovp.predict import HoldStatic, open_loop
-from pyrovp.programs import PLATE, Filtering, LatentDynamics
+from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.sites import BELIEF, GATE, STATE, site
 from pyrovp.state import State
 from pyrovp.wiring import Dense

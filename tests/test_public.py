@@ -22,8 +22,8 @@ import pyrovp
 ROOT = Path(__file__).resolve().parents[1]
 
 PRIMITIVES = (
-    "cells clocks distributions emission evidence gates heads hierarchy infer levels nets "
-    "posteriors predict programs wiring"
+    "cells clocks distributions emission evidence filtering gates heads hierarchy infer levels "
+    "nets posteriors predict programs wiring"
 ).split()
 """Whatever can be built of these has an example in its docstring."""
 

@@ -16,10 +16,10 @@ from PIL import Image
 from pyrovp.analysis.findings import Curve, Findings, Line, Strip, Table
 from pyrovp.analysis.record import record
 from pyrovp.draw import draw
+from pyrovp.errors import RunError
 from pyrovp.metrics import default, metrics_table
 from pyrovp.report import write_report
 from pyrovp.report.__main__ import main
-from pyrovp.train.errors import RunError
 
 VOID = {"br", "img", "link", "meta"}
 HOSTILE = "</script><script>alert(\"1\")</script><img src=x onerror=alert(1)> & 'quoted'"

@@ -27,6 +27,7 @@ from pyrovp.cells.start import Start
 from pyrovp.clocks import Every
 from pyrovp.emission import GaussianFrames
 from pyrovp.evidence import PastFrame
+from pyrovp.filtering import Filtering
 from pyrovp.gates import MixtureGate, VaDE
 from pyrovp.heads import Gaussian, GaussianMap
 from pyrovp.hierarchy import Hierarchy
@@ -35,7 +36,7 @@ from pyrovp.infer.kl import latents, level_kls
 from pyrovp.levels import Level
 from pyrovp.posteriors import OwnHead, PosteriorHead, Twin
 from pyrovp.predict import open_loop
-from pyrovp.programs import PLATE, Filtering, LatentDynamics
+from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.state import State
 from pyrovp.wiring import Dense, TopDown, Wiring
 from tests.hierarchies import gates, profile

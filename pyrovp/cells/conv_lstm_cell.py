@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from pyrovp.cells.cell import Cell
 from pyrovp.cells.lstm_gates import lstm_memory, lstm_output
-from pyrovp.distributions.shapes import common_shape
 from pyrovp.nets.centre import CentreConv2d, centre_tap
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.folding import fold, unfold
 from pyrovp.nets.joint_conv import JointConv2d
 from pyrovp.nets.lowered import lowered
 from pyrovp.nets.norm import map_norm
+from pyrovp.shapes import common_shape
 from pyrovp.sizes import Map, Size
 
 __all__ = ["GROUPS", "ConvLSTMCell"]

@@ -20,8 +20,8 @@ from pyrovp.compare.ranks import Ranks, mean_ranks
 from pyrovp.compare.sections import Section, beside, sections_of
 from pyrovp.compare.spreadsheet import spreadsheet
 from pyrovp.compare.tables import tables_of
+from pyrovp.errors import RunError
 from pyrovp.files import atomic_write
-from pyrovp.train.errors import RunError
 
 __all__ = ["Comparison", "ComparisonSettings"]
 

@@ -10,7 +10,7 @@ another data set.
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from pyrovp.train.run_directory import BUDGET, LATER
+from pyrovp.runs.run_directory import BUDGET, LATER
 
 __all__ = ["Settings", "differing", "flat", "learned", "named", "of_clips"]
 

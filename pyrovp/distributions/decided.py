@@ -8,7 +8,7 @@ from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
 from pyrovp.distributions.nested_bernoulli import NestedBernoulli
-from pyrovp.distributions.shapes import same_shape
+from pyrovp.shapes import same_shape
 
 __all__ = ["Decided"]
 

@@ -16,7 +16,7 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyrovp.distributions.shapes import same_shape
+from pyrovp.shapes import same_shape
 
 __all__ = ["PIXELS", "Frames", "IsotropicFrames"]
 

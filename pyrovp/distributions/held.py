@@ -7,7 +7,7 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 
-from pyrovp.distributions.shapes import common_shape, over, same_shape
+from pyrovp.shapes import common_shape, over, same_shape
 
 __all__ = ["Held"]
 

@@ -8,8 +8,8 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyrovp.distributions.shapes import same_shape
 from pyrovp.lazy import Lazy, force
+from pyrovp.shapes import same_shape
 
 __all__ = ["LogitRelaxedBernoulli", "straight_through"]
 

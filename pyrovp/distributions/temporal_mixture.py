@@ -12,8 +12,8 @@ from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
 from pyrovp.distributions.diagonal_normal import DiagonalNormal, normal_kl
-from pyrovp.distributions.shapes import common_shape, over, same_shape
 from pyrovp.lazy import Lazy, force
+from pyrovp.shapes import common_shape, over, same_shape
 
 __all__ = ["TemporalMixture"]
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyrovp.distributions.shapes import common_shape
 from pyrovp.emission.base import Emission, Emitted, FrameModel
 from pyrovp.emission.likelihood import (
     GaussianLikelihood,
@@ -20,6 +19,7 @@ from pyrovp.emission.likelihood import (
 from pyrovp.evidence import Features
 from pyrovp.nets.lowered import lowered
 from pyrovp.nets.remade import apart, at_once, joined, remade
+from pyrovp.shapes import common_shape
 from pyrovp.sizes import Size, dims
 from pyrovp.state import Context
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyrovp.cells import Cell, Memory
-from pyrovp.distributions.shapes import common_shape
 from pyrovp.nets.folding import fold, unfold
 from pyrovp.nets.joint_conv import JointConv2d
 from pyrovp.nets.norm import groups, map_norm
 from pyrovp.nets.whole_map import PixelToMap
+from pyrovp.shapes import common_shape
 from pyrovp.sizes import Map, Size
 from pyrovp.state import Context
 

@@ -26,10 +26,10 @@ from pyrovp.evaluation.selection import best_samples, extremes
 from pyrovp.evaluation.shards import Shards
 from pyrovp.metrics import Protocol
 from pyrovp.nets.batch_norm import batch_statistics
+from pyrovp.processes import Processes
 from pyrovp.programs import LatentDynamics
+from pyrovp.randomness import undisturbed
 from pyrovp.state_space import StateSpace
-from pyrovp.train.processes import Processes
-from pyrovp.train.randomness import undisturbed
 
 __all__ = ["EVALUATION_BATCH", "evaluate"]
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from pyrovp.predict import Chunk, stream
 from pyrovp.programs import LatentDynamics
+from pyrovp.randomness import seed_noise
 from pyrovp.state_space import StateSpace
-from pyrovp.train.randomness import seed_noise
 
 __all__ = ["CHUNK", "FRAMES", "ROWS", "Futures"]
 

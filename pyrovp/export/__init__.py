@@ -2,8 +2,8 @@
 
 from pyrovp.export.prediction import Predictor, predictor
 from pyrovp.export.program import Program, exported_program, save_program
-from pyrovp.train.exported import About, check_about, is_exported, read_about, write_folder
-from pyrovp.train.weights_file import load_weights, save_weights
+from pyrovp.runs.exported import About, check_about, is_exported, read_about, write_folder
+from pyrovp.runs.weights_file import load_weights, save_weights
 
 __all__ = [
     "About",

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pyrovp.errors import RunError
 from pyrovp.export.prediction import predictor
 from pyrovp.export.program import save_program
-from pyrovp.train.errors import RunError
-from pyrovp.train.exported import PROGRAM, About, write_about, write_folder
-from pyrovp.train.trained import Trained, load
+from pyrovp.runs.exported import PROGRAM, About, write_about, write_folder
+from pyrovp.runs.trained import Trained, load
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pyrovp.checks import check_video
 from pyrovp.predict import open_loop
-from pyrovp.programs import LatentDynamics, check_model
+from pyrovp.programs import LatentDynamics, check_pair
 from pyrovp.state_space import StateSpace
 
 __all__ = ["Predictor", "predictor"]
@@ -72,12 +72,7 @@ def predictor(
         >>> predict(torch.rand(5, 3, 1, 16, 16)).shape
         torch.Size([5, 2, 1, 16, 16])
     """
-    check_model(model)
-    if getattr(guide, "hierarchy", None) is not model.hierarchy:
-        raise ValueError(
-            "this guide belongs to another model: the two must share one hierarchy, as in "
-            "guides.dlh(model) or Filtering(model.hierarchy)"
-        )
+    check_pair(model, guide)
     for name, value in (("context", context), ("horizon", horizon)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"the {name} is a whole number of frames, 1 or more, got {value!r}")

@@ -22,6 +22,7 @@ from torch import Tensor
 from pyrovp import sites
 from pyrovp.infer.kl import level_kls
 from pyrovp.memo import memoised
+from pyrovp.programs import check_same
 
 __all__ = ["Bound", "HierarchyELBO"]
 
@@ -99,7 +100,7 @@ class HierarchyELBO(ELBO):
         **kwargs: Any,
     ) -> Bound:
         """Runs guide and model once (all particles of them) and returns the bound's parts."""
-        _check_pair(model, guide)
+        check_same(model, guide)
         # One table for all particles: what depends on frames only is the same for each.
         with memoised(self.memo):
             return self._bound(model, guide, *args, **kwargs)
@@ -169,16 +170,6 @@ class HierarchyELBO(ELBO):
                 kl = kl.clamp(min=free)
             total = total - _of_level(self.beta, level) * kl.sum()
         return Bound(-total, likelihood, kls, _gates(q))
-
-
-def _check_pair(model: Any, guide: Any) -> None:
-    """Refuses a guide that was built for another model: they share memories and encoder."""
-    ours, theirs = (getattr(program, "hierarchy", None) for program in (model, guide))
-    if ours is not None and theirs is not None and ours is not theirs:
-        raise ValueError(
-            "this guide belongs to another model: the two must share one hierarchy, as in "
-            "guides.dlh(model) or Filtering(model.hierarchy); copy both together"
-        )
 
 
 def _likelihood(trace: Trace) -> Tensor:

@@ -40,6 +40,7 @@ from pyrovp.checks import check_video
 from pyrovp.distributions import BernoulliFrames
 from pyrovp.infer.kl import latents
 from pyrovp.memo import memoised
+from pyrovp.programs import check_same
 
 __all__ = [
     "Evidence",
@@ -141,12 +142,7 @@ def particles(
     for name, value in (("num_particles", num_particles), ("chunk", chunk)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is a whole number from 1, got {value!r}")
-    ours, theirs = (getattr(program, "hierarchy", None) for program in (model, guide))
-    if ours is not None and theirs is not None and ours is not theirs:
-        raise ValueError(
-            "this guide belongs to another model: the two must share one hierarchy, as in "
-            "guides.dlh(model) or Filtering(model.hierarchy); copy both together"
-        )
+    check_same(model, guide)
     counts = [min(chunk, num_particles - start) for start in range(0, num_particles, chunk)]
     return (_drawn(model, guide, video, count) for count in counts)
 

@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from pyrovp import sites
 from pyrovp.cells import Cell
+from pyrovp.filtering import Filtering
 from pyrovp.lazy import force
 from pyrovp.memo import memo, memoised
 from pyrovp.predict.incoming import Incoming
-from pyrovp.programs import PLATE, Filtering
+from pyrovp.programs import PLATE
 from pyrovp.state import State
 from pyrovp.state_space import StateSpace
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from pyrovp import sites
 from pyrovp.checks import check_video
 from pyrovp.predict.following import follower
-from pyrovp.programs import PLATE, LatentDynamics, check_model
+from pyrovp.programs import PLATE, LatentDynamics, check_pair
 from pyrovp.state import State
 from pyrovp.state_space import StateSpace
 
@@ -96,12 +96,7 @@ class OnlineFilter:
     def __init__(
         self, model: LatentDynamics[StateSpace], guide: nn.Module, *, particles: int = 1
     ) -> None:
-        check_model(model)
-        if getattr(guide, "hierarchy", None) is not model.hierarchy:
-            raise ValueError(
-                "this guide belongs to another model: the two must share one hierarchy, as in "
-                "guides.dlh(model) or Filtering(model.hierarchy)"
-            )
+        check_pair(model, guide)
         self.particles = _count("particles", particles)
         self.space = model.hierarchy
         self.seen = 0

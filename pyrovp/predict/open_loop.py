@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from pyrovp.checks import check_video
 from pyrovp.infer.kl import kl_over_time
 from pyrovp.memo import memo, memoised
-from pyrovp.programs import PLATE, LatentDynamics, check_model
+from pyrovp.programs import PLATE, LatentDynamics, check_pair
 from pyrovp.state_space import StateSpace
 
 __all__ = ["Chunk", "Rollout", "open_loop", "stream"]
@@ -142,13 +142,8 @@ def stream(
         3 4
         7 1
     """
-    check_model(model)
+    check_pair(model, guide)
     check_video(context, "context")
-    if getattr(guide, "hierarchy", None) is not model.hierarchy:
-        raise ValueError(
-            "this guide belongs to another model: the two must share one hierarchy, as in "
-            "guides.dlh(model) or Filtering(model.hierarchy)"
-        )
     if not isinstance(horizon, int) or horizon < 0:
         raise ValueError(f"the horizon is a whole number of frames, 0 or more, got {horizon!r}")
     if not isinstance(chunk, int) or chunk < 1:

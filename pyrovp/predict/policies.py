@@ -5,7 +5,7 @@ from pyro.poutine.messenger import Messenger
 
 from pyrovp import sites
 from pyrovp.distributions import Held, LogitRelaxedBernoulli, NestedBernoulli, TemporalMixture
-from pyrovp.distributions.shapes import over
+from pyrovp.shapes import over
 
 __all__ = ["HoldStatic", "Jumpy", "LikelyGates"]
 

@@ -10,9 +10,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pyrovp.commands.folder_command import found_runs
+from pyrovp.errors import RunError
 from pyrovp.report.page import write_report
-from pyrovp.train.errors import RunError
-from pyrovp.train.folder_command import found_runs
 
 __all__ = ["main"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyrovp.train.errors import RunError
+from pyrovp.errors import RunError
 from pyrovp.train.log import read_rows
 
 __all__ = ["Contents", "Part", "read_contents"]

@@ -1,11 +1,9 @@
-"""Training: the loop, its checkpoints, its log and the folder of a run."""
+"""Training: an update of the weights, the loop around it, its checkpoints and its log."""
 
 from pyrovp.train.checkpoint import Best, Checkpoints
-from pyrovp.train.errors import DamagedCheckpoint, LostProcess, NonFiniteLoss, RunError, Stopped
 from pyrovp.train.log import Log, read_rows
 from pyrovp.train.loop import Cadence, fit, validate
 from pyrovp.train.optimiser import Warmup, adam
-from pyrovp.train.run_directory import RunDirectory, fingerprint
 from pyrovp.train.update import Bound, Outcome, Update, clip_gradient
 
 __all__ = [
@@ -13,19 +11,12 @@ __all__ = [
     "Bound",
     "Cadence",
     "Checkpoints",
-    "DamagedCheckpoint",
     "Log",
-    "LostProcess",
-    "NonFiniteLoss",
     "Outcome",
-    "RunDirectory",
-    "RunError",
-    "Stopped",
     "Update",
     "Warmup",
     "adam",
     "clip_gradient",
-    "fingerprint",
     "fit",
     "read_rows",
     "validate",

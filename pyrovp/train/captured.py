@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pyrovp.train.randomness import undisturbed
+from pyrovp.randomness import undisturbed
 from pyrovp.train.update import Outcome, Update
 
 __all__ = ["CapturedUpdate"]

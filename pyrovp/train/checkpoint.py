@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from pyrovp.errors import DamagedCheckpoint, RunError
 from pyrovp.files import atomic_write
-from pyrovp.train.errors import DamagedCheckpoint, RunError
-from pyrovp.train.randomness import generator_states, restore_generators
+from pyrovp.randomness import generator_states, restore_generators
 
 __all__ = ["Best", "Checkpoints"]
 

@@ -18,12 +18,12 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from pyrovp.errors import NonFiniteLoss, RunError, Stopped
+from pyrovp.processes import Processes
+from pyrovp.randomness import seed_noise, undisturbed
 from pyrovp.train.checkpoint import Best, Checkpoints
-from pyrovp.train.errors import NonFiniteLoss, RunError, Stopped
 from pyrovp.train.log import Log
 from pyrovp.train.optimiser import current_rate, set_rate
-from pyrovp.train.processes import Processes
-from pyrovp.train.randomness import seed_noise, undisturbed
 from pyrovp.train.stopping import asked_to_stop
 from pyrovp.train.update import Outcome
 from pyrovp.train.window import Window

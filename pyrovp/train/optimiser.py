@@ -9,14 +9,12 @@ On a GPU the rate is a tensor there, so that a step that was captured as a CUDA 
 rate of the day; in a checkpoint it is a number, which fits any device.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from pyrovp.train.settings import OptimiserSettings
 
 __all__ = ["Warmup", "adam", "current_rate", "set_rate"]
 
@@ -63,24 +61,33 @@ class Warmup:
         return self.start + (self.lr - self.start) * step / self.steps
 
 
-def adam(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Adam:
-    """Adam as the settings say.
+def adam(
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float = 5e-4,
+    eps: float = 1e-4,
+    betas: Sequence[float] = (0.9, 0.999),
+    weight_decay: float = 0.0,
+    amsgrad: bool = False,
+) -> torch.optim.Adam:
+    """Fused Adam, ready for steps that are recorded.
 
     The weight decay is Adam's own, a term of the gradient (L2), and not AdamW's.
 
     Args:
         parameters: On a GPU, `CapturedUpdate` may record the steps.
-        settings: Of Adam.
+        lr, eps, betas, weight_decay, amsgrad: As torch's. An eps of 1e-4 is no safeguard but part
+            of the papers' method: it makes the scale of the loss matter.
     """
     given = list(parameters)
     on_gpu = given[0].device.type == "cuda"
     optimizer = torch.optim.Adam(
         given,
-        lr=settings.lr,
-        betas=(settings.betas[0], settings.betas[1]),
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        amsgrad=settings.amsgrad,
+        lr=lr,
+        betas=(betas[0], betas[1]),
+        eps=eps,
+        weight_decay=weight_decay,
+        amsgrad=amsgrad,
         fused=True,
     )
     if on_gpu:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from pyrovp.train.errors import Stopped
+from pyrovp.errors import Stopped
 
 __all__ = ["asked_to_stop", "ending_on_sigterm"]
 

@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from pyrovp.train.errors import RunError
-from pyrovp.train.processes import PRESENT, Processes, contact, patience
+from pyrovp.errors import RunError
+from pyrovp.processes import PRESENT, Processes, contact, patience
 
 __all__ = ["joined"]
 

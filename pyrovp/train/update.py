@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from pyrovp.train.processes import Processes
+from pyrovp.processes import Processes
 
 __all__ = ["Bound", "Outcome", "Update", "clip_gradient"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrovp.train.errors import NonFiniteLoss
+from pyrovp.errors import NonFiniteLoss
 
 __all__ = ["Window"]
 

@@ -34,7 +34,7 @@ from pyrovp.analysis import (
     TrueStates,
     WhatIf,
 )
-from pyrovp.train.build import make
+from pyrovp.runs.build import make
 from tests.analysis.own import own
 from tests.systems import clip, tiny_cwvae, tiny_dlh, tiny_mixed
 

@@ -23,7 +23,7 @@ from pyrovp.data import (
     load_digits,
 )
 from pyrovp.data.errors import MissingFiles
-from pyrovp.train.build import make
+from pyrovp.runs.build import make
 from tests.data.laws import strays_from_even, strays_from_uniform
 
 CONF = Path(__file__).parents[2] / "experiments" / "conf" / "data"

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from pyrovp.data import MovingDigits, Split
+from pyrovp.filtering import Filtering
 from pyrovp.guides import dlh as dlh_guide
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.metrics import PRESETS, Protocol
 from pyrovp.models import dlh
 from pyrovp.predict import Chunk
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 
 __all__ = ["CONTEXT", "HORIZON", "FakeStream", "Programs", "digits", "protocol", "tiny_programs"]
 

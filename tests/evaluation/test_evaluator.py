@@ -12,7 +12,7 @@ from pyrovp.evaluation import PSNR, Results, evaluate, futures
 from pyrovp.metrics import baselines, metrics_table, psnr, relative_sharpness, ssim
 from pyrovp.predict import open_loop
 from pyrovp.programs import LatentDynamics
-from pyrovp.train.randomness import seed_noise, undisturbed
+from pyrovp.randomness import seed_noise, undisturbed
 from tests.evaluation.programs import (
     CONTEXT,
     HORIZON,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pyrovp.evaluation.futures import CHUNK, Futures
 from pyrovp.predict import open_loop
-from pyrovp.train.randomness import seed_noise, undisturbed
+from pyrovp.randomness import seed_noise, undisturbed
 from tests.evaluation.programs import CONTEXT, digits, tiny_programs
 
 

@@ -9,7 +9,7 @@ from pyrovp.evaluation import PSNR, FrameMeasure, Sharpness
 from pyrovp.evaluation.batch import Batch
 from pyrovp.evaluation.futures import Futures
 from pyrovp.evaluation.selection import best_samples, extremes, worst_samples
-from pyrovp.train.randomness import undisturbed
+from pyrovp.randomness import undisturbed
 from tests.evaluation.programs import CONTEXT, digits, tiny_programs
 
 # Samples by sequence by frame; means over time 2, 3, 1 and 1, 0, 5.

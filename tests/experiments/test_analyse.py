@@ -13,7 +13,7 @@ from PIL import Image
 from experiments import analyse, run
 from pyrovp.analysis import LevelKL
 from pyrovp.draw import exhibits
-from pyrovp.train.inquiry import Inquiry, InquirySettings
+from pyrovp.runs.inquiry import Inquiry, InquirySettings
 from tests.experiments.tiny import SIZES, TINY, Outcome, draw_nothing
 
 Asked = Callable[..., Outcome]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments import evaluate
 from pyrovp.evaluation.batch import Batch, Part, score_batch
-from pyrovp.train import evaluation_files
+from pyrovp.runs import evaluation_files
 from tests.experiments.tiny import Outcome
 
 Evaluate = Callable[..., Outcome]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from pyrovp.train import Log, experiment
+from pyrovp.runs import experiment
+from pyrovp.train import Log
 from tests.experiments.tiny import Outcome
 
 Command = Callable[..., Outcome]

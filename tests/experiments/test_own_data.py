@@ -12,8 +12,8 @@ from pyrovp.data.__main__ import main
 from pyrovp.data.prepare import prepare
 from pyrovp.data.registry import SOURCES
 from pyrovp.data.store import open_prepared
+from pyrovp.runs.trained import load
 from pyrovp.train import read_rows
-from pyrovp.train.trained import load
 from tests.experiments.originals import ORIGINALS, film, pictures, video_folder
 from tests.experiments.tiny import Outcome
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from experiments import analyse, evaluate
-from pyrovp.train import evaluation_files
+from pyrovp.runs import evaluation_files
 from tests.experiments.tiny import Outcome
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "own_package"

@@ -16,8 +16,8 @@ from PIL import Image
 import pyrovp
 from experiments import predict, run
 from pyrovp.predict import OnlineFilter
-from pyrovp.train import trained
-from pyrovp.train.randomness import seed_noise
+from pyrovp.randomness import seed_noise
+from pyrovp.runs import trained
 from tests.experiments.originals import film, pictures
 from tests.experiments.tiny import SIZES, TINY, Outcome
 
@@ -149,7 +149,7 @@ def test_a_folder_of_images_and_one_of_several(command: Command, tmp_path: Path)
 def test_many_samples_are_drawn_in_rounds(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyrovp.train.prediction.PARTICLES", 2)
+    monkeypatch.setattr("pyrovp.runs.prediction.PARTICLES", 2)
     outcome = command(f"video={array(tmp_path / 'clip.npy')}", "samples=5", "horizon=2")
     with np.load(outcome.out / "clip" / "samples.npz") as arrays:
         assert len(np.unique(arrays["samples"].reshape(5, -1), axis=0)) == 5

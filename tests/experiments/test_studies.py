@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import run
 from pyrovp.compare import Comparison, ComparisonSettings
-from pyrovp.train.run_directory import RunDirectory, fingerprint
-from pyrovp.train.settings import Settings
+from pyrovp.runs.run_directory import RunDirectory, fingerprint
+from pyrovp.runs.settings import Settings
 from tests.experiments.tiny import SIZES, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments import run
-from pyrovp.train.errors import LostProcess, RunError, Stopped
-from pyrovp.train.settings import Settings
-from pyrovp.train.sweep import best_validation
+from pyrovp.commands.sweep import best_validation
+from pyrovp.errors import LostProcess, RunError, Stopped
+from pyrovp.runs.settings import Settings
 from tests.experiments.tiny import SIZES, Outcome
 
 Command = Callable[..., Outcome]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from experiments import run
-from pyrovp.train.errors import RunError
-from pyrovp.train.run_directory import RunDirectory
-from pyrovp.train.settings import Settings
+from pyrovp.errors import RunError
+from pyrovp.runs.run_directory import RunDirectory
+from pyrovp.runs.settings import Settings
 from tests.experiments.tiny import Outcome
 
 pytest.importorskip("optuna")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrovp.train import experiment, write_results
+from pyrovp.runs import experiment, write_results
 
 __all__ = ["SIZES", "TINY", "Outcome", "draw_nothing"]
 

@@ -13,9 +13,9 @@ import torch
 
 import pyrovp
 from experiments import run
+from pyrovp.errors import DamagedCheckpoint, RunError
 from pyrovp.export.__main__ import main
 from pyrovp.predict import open_loop
-from pyrovp.train.errors import DamagedCheckpoint, RunError
 from tests.experiments.tiny import SIZES, TINY, draw_nothing
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from pyrovp import guides, models
 from pyrovp.evidence import windows
+from pyrovp.filtering import Filtering
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.infer import Linear, Objective
 from pyrovp.posteriors import PosteriorHead, SharedTrunk
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 from tests.models.evaluate import (
     Watched,
     assert_same_gradients,

@@ -16,13 +16,14 @@ from pyrovp import guides, models
 from pyrovp.cells import GRU
 from pyrovp.distributions import TemporalMixture
 from pyrovp.emission import GaussianFrames
+from pyrovp.filtering import Filtering
 from pyrovp.gates import Forced, Gate, KLComparison, MixtureGate, Rule, VaDE
 from pyrovp.heads import Gaussian
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.infer import Evaluation, Linear, Objective
 from pyrovp.levels import Level
 from pyrovp.nets import DCGANDecoder, DCGANEncoder
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 from pyrovp.wiring import TopDown
 from tests.models.evaluate import (
     Watched,

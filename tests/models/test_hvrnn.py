@@ -23,12 +23,13 @@ from pyrovp.emission import (
     LaplaceLikelihood,
     Likelihood,
 )
+from pyrovp.filtering import Filtering
 from pyrovp.guides.hvrnn import hvrnn as guide_of
 from pyrovp.infer import HierarchyELBO, Linear, Objective, level_kls
 from pyrovp.models.hvrnn import hvrnn, vrnn
 from pyrovp.nets import ResidualEncoder
 from pyrovp.predict import open_loop
-from pyrovp.programs import PLATE, Filtering, LatentDynamics
+from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.sites import STATE, site
 from pyrovp.state import State
 from tests.models.evaluate import Watched, assert_same_gradients, drawn_noise

@@ -13,13 +13,14 @@ from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor, nn
 
 from pyrovp.describe import describe
+from pyrovp.filtering import Filtering
 from pyrovp.guides.svg_lp import svg_lp as guide_of
 from pyrovp.infer import HierarchyELBO, Linear, Objective
 from pyrovp.models.svg_lp import svg_lp
 from pyrovp.models.vta import vta
 from pyrovp.nets.batch_norm import Statistics
 from pyrovp.predict import open_loop, stream
-from pyrovp.programs import PLATE, Filtering, LatentDynamics
+from pyrovp.programs import PLATE, LatentDynamics
 from pyrovp.sites import STATE, site
 from tests.models.evaluate import Watched
 from tests.models.weights_svg import svg_buffers, svg_weights

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from pyrovp.filtering import Filtering
 from pyrovp.hierarchy import Hierarchy
-from pyrovp.programs import Filtering, LatentDynamics
+from pyrovp.programs import LatentDynamics
 from tests.oracles.equations import Weights, fill, gru_shapes, layer_shapes
 
 __all__ = ["cwvae_weights", "dlh_weights", "randomise"]

@@ -17,28 +17,27 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from pyrovp.infer import Linear, Objective
+from pyrovp.processes import Processes
+from pyrovp.randomness import seed_noise
 from pyrovp.train import Outcome, Update, adam, captured
 from pyrovp.train.captured import CapturedUpdate
 from pyrovp.train.optimiser import _to_any_device, _to_gpu, set_rate
-from pyrovp.train.processes import Processes
-from pyrovp.train.randomness import seed_noise
-from pyrovp.train.settings import OptimiserSettings
 from tests.nine import NINE
 from tests.train.tape import on_tape
 from tests.train.toy import ToyBound
 
 CPU = torch.device("cpu")
-SETTINGS = OptimiserSettings(lr=0.01, eps=1e-4, amsgrad=True, weight_decay=1e-3)
+SETTINGS: dict[str, Any] = dict(lr=0.01, eps=1e-4, amsgrad=True, weight_decay=1e-3)
 SILENT: Callable[[str], None] = print
 
 
 def updates(objective: Objective) -> Update:
     """An update whose learning rate is a tensor, as on a GPU."""
     objective.schedule = Linear(start=0.1, steps=10)
-    optimizer = adam(objective.parameters(), SETTINGS)
+    optimizer = adam(objective.parameters(), **SETTINGS)
     device = next(objective.parameters()).device
     optimizer.param_groups[0]["lr"] = torch.full(
-        (), SETTINGS.lr, device=device, dtype=torch.float64
+        (), SETTINGS["lr"], device=device, dtype=torch.float64
     )
     return Update(objective, optimizer, clip=1.0)
 
@@ -138,12 +137,12 @@ def test_what_reads_a_number_is_not_captured(
 ) -> None:
     videos = list(torch.rand(6, 3, 2))
     plain = Square(lambda loss: None)
-    eager = Update(plain, adam(plain.parameters(), SETTINGS))
+    eager = Update(plain, adam(plain.parameters(), **SETTINGS))
     on_tape(monkeypatch)
     said: list[str] = []
     objective = Square(looks)
     capture = CapturedUpdate(
-        Update(objective, adam(objective.parameters(), SETTINGS)), said.append
+        Update(objective, adam(objective.parameters(), **SETTINGS)), said.append
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -182,7 +181,7 @@ def on_fake_gpu() -> nn.Parameter:
 def test_what_else_stands_in_the_way() -> None:
     with FakeTensorMode():
         one, other = on_fake_gpu(), on_fake_gpu()
-        plain, made = torch.optim.SGD([one]), adam([other], SETTINGS)
+        plain, made = torch.optim.SGD([one]), adam([other], **SETTINGS)
     reasons = [
         captured._obstacle(Update(nn.Identity(), plain)),
         captured._obstacle(Update(nn.Identity(), made, processes=Processes(0, 2))),
@@ -200,7 +199,7 @@ def test_adam_keeps_everything_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     )
     with FakeTensorMode():
         parameter = on_fake_gpu()
-        optimizer = adam([parameter], SETTINGS)
+        optimizer = adam([parameter], **SETTINGS)
         set_rate(optimizer, 0.5)
         optimizer.step()
     values = [optimizer.param_groups[0]["lr"], *optimizer.state[parameter].values()]
@@ -211,14 +210,14 @@ def test_adam_keeps_everything_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_checkpoint_of_either_device_fits_the_other() -> None:
     parameter = nn.Parameter(torch.ones(2))
-    on_cpu = adam([parameter], SETTINGS)
+    on_cpu = adam([parameter], **SETTINGS)
     saved = on_cpu.state_dict()
     _to_gpu(on_cpu)  # as a GPU would have it
     (group,) = on_cpu.param_groups
     assert isinstance(group["lr"], Tensor) and group["capturable"]
     theirs = on_cpu.state_dict()
     _to_any_device(on_cpu, theirs)
-    assert theirs["param_groups"][0].pop("lr") == pytest.approx(SETTINGS.lr)
+    assert theirs["param_groups"][0].pop("lr") == pytest.approx(SETTINGS["lr"])
     del saved["param_groups"][0]["lr"]
     assert theirs == saved
 
@@ -231,9 +230,9 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"
 def test_on_a_gpu(name: str) -> None:
     device = torch.device("cuda", 0)
     said: list[str] = []
-    eager = Update((plain := objective_of(name).to(device)), adam(plain.parameters(), SETTINGS))
+    eager = Update((plain := objective_of(name).to(device)), adam(plain.parameters(), **SETTINGS))
     ours = objective_of(name).to(device)
-    capture = CapturedUpdate(Update(ours, adam(ours.parameters(), SETTINGS)), said.append)
+    capture = CapturedUpdate(Update(ours, adam(ours.parameters(), **SETTINGS)), said.append)
     videos = videos_of(name, 8, device)
     videos.insert(4, videos[0][:, :-1])
     expected, found = steps(eager, videos), steps(capture, videos)
@@ -247,7 +246,7 @@ def test_pyros_bounds_on_a_gpu() -> None:
     device = torch.device("cuda", 0)
     said: list[str] = []
     objective = NINE["rssm"].objective(elbo=Trace_ELBO()).double().to(device)
-    update = Update(objective, adam(objective.parameters(), SETTINGS))
+    update = Update(objective, adam(objective.parameters(), **SETTINGS))
     losses = [
         one.loss
         for one in steps(CapturedUpdate(update, said.append), videos_of("rssm", 4, device))
@@ -262,7 +261,7 @@ def test_after_a_recording_that_failed_noise_goes_on() -> None:
     said: list[str] = []
     objective = Square(lambda loss: None).to(device)
     capture = CapturedUpdate(
-        Update(objective, adam(objective.parameters(), SETTINGS)), said.append
+        Update(objective, adam(objective.parameters(), **SETTINGS)), said.append
     )
     videos = list(torch.rand(4, 3, 2, device=device))
     steps(capture, videos[:2])
@@ -276,7 +275,7 @@ def test_a_checkpoint_goes_from_cpu_to_gpu_and_back() -> None:
     on_cpu = updates(objective_of("rssm"))
     steps(on_cpu, videos_of("rssm", 2))
     objective = objective_of("rssm").to("cuda")
-    optimizer = adam(objective.parameters(), SETTINGS)
+    optimizer = adam(objective.parameters(), **SETTINGS)
     optimizer.load_state_dict(on_cpu.optimizer.state_dict())
     on_cpu.optimizer.load_state_dict(optimizer.state_dict())
     assert on_cpu.optimizer.param_groups[0]["capturable"] is False

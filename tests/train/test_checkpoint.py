@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyrovp.train import Best, Checkpoints, DamagedCheckpoint, RunError
+from pyrovp.errors import DamagedCheckpoint, RunError
+from pyrovp.train import Best, Checkpoints
 from tests.train.toy import ToyObjective, toy_adam, toy_videos
 
 

@@ -11,17 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyrovp.train import (
-    Cadence,
-    Checkpoints,
-    Log,
-    NonFiniteLoss,
-    Stopped,
-    Update,
-    fit,
-    read_rows,
-)
-from pyrovp.train.randomness import seed_noise
+from pyrovp.errors import NonFiniteLoss, Stopped
+from pyrovp.randomness import seed_noise
+from pyrovp.train import Cadence, Checkpoints, Log, Update, fit, read_rows
 from tests.train.toy import CADENCE, ToyBound, ToyObjective, toy_adam, toy_videos
 
 Videos = Callable[[int], Iterator[Tensor]]

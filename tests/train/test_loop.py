@@ -9,20 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from pyrovp.errors import NonFiniteLoss, RunError
+from pyrovp.randomness import generator_states, seed_noise
 from pyrovp.train import (
     Best,
     Cadence,
     Checkpoints,
     Log,
-    NonFiniteLoss,
-    RunError,
     Update,
     clip_gradient,
     fit,
     read_rows,
     validate,
 )
-from pyrovp.train.randomness import generator_states, seed_noise
 from pyrovp.train.window import Window
 from tests.train.toy import ToyBound, ToyObjective, run_toy, toy_adam, toy_videos
 

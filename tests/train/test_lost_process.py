@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyrovp.train import RunError, read_rows
-from pyrovp.train.processes import Processes, patience
+from pyrovp.errors import RunError
+from pyrovp.processes import Processes, patience
+from pyrovp.train import read_rows
 from tests.train.together import Together, joining, shares, train_toy
 
 STEPS = 40

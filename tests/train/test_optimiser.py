@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pyrovp.runs.settings import OptimiserSettings
 from pyrovp.train import Cadence, Checkpoints, Log, Update, Warmup, adam, fit, read_rows
 from pyrovp.train.optimiser import current_rate, set_rate
-from pyrovp.train.settings import OptimiserSettings
 from tests.train.toy import ToyBound, ToyObjective, toy_videos
 
 
@@ -47,7 +47,7 @@ GRADIENTS = (torch.tensor([3.0, -1.0]), torch.tensor([0.5, -2.0]), torch.tensor(
 def stepped(**options: Any) -> Tensor:
     """Where (1, 2) goes in three steps of Adam with these gradients."""
     parameter = nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
-    optimizer = adam([parameter], OptimiserSettings(lr=0.1, eps=1e-8, **options))
+    optimizer = adam([parameter], lr=0.1, eps=1e-8, **options)
     for gradient in GRADIENTS:
         parameter.grad = gradient.double()
         optimizer.step()
@@ -137,7 +137,7 @@ def train(folder: Path, steps: int) -> dict[str, Tensor]:
     random.seed(3)
     np.random.seed(3)
     fit(
-        Update(objective, adam(objective.parameters(), SETTINGS)),
+        Update(objective, adam(objective.parameters(), **SETTINGS.adam())),
         toy_videos,
         steps,
         rate=Warmup(SETTINGS.lr, SETTINGS.warmup_from, SETTINGS.warmup_steps),

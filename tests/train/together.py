@@ -15,9 +15,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pyrovp.train import Cadence, Checkpoints, Log, RunError, Update, fit, hydra_job
-from pyrovp.train.hydra_job import stopping_at
-from pyrovp.train.processes import Processes
+from pyrovp.commands import hydra_job
+from pyrovp.commands.hydra_job import stopping_at
+from pyrovp.errors import RunError
+from pyrovp.processes import Processes
+from pyrovp.train import Cadence, Checkpoints, Log, Update, fit
 from pyrovp.train.torchrun import joined
 from tests.train.toy import ToyObjective, toy_adam
 
