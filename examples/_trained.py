@@ -1,20 +1,21 @@
-"""What the examples look at: the run of the README's main command, or one of yours.
+"""What the examples look at: two small runs, or one of yours.
 
     python examples/predict.py [PICTURE] [RUN]
 
-PICTURE is where the picture goes, RUN the folder of a run. Without RUN an example takes the run
-that `experiments/run.py` makes of the settings which the example names, in `runs/` of the current
-folder: trained now if it is not there yet, continued if it was broken off.
-`PYROVP_SETTINGS="train.steps=2000 seed=1"` before the command changes it.
+PICTURE is where the picture goes, RUN the folder of a run. Without RUN an example takes what
+`experiments/run.py` makes of its settings in `runs/` of the current folder: trained now if it is
+not there yet, continued if it was broken off. `PYROVP_SETTINGS="train.steps=3000 seed=1"` before
+the command changes the settings.
 """
 
-__all__ = ["clips", "picture", "trained"]
+__all__ = ["arguments", "ball", "clips", "digits", "picture", "steps", "trained"]
 
 import os
 import sys
 from itertools import islice
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -26,6 +27,9 @@ from pyrovp.data import batches
 from pyrovp.runs.experiment import Experiment
 from pyrovp.runs.trained import Trained
 
+settings = os.environ.get("PYROVP_SETTINGS", "").split()
+"""As on the command line of `experiments/run.py`."""
+
 arguments = [] if "ipykernel" in sys.modules else sys.argv[1:]
 """Of the command line; a notebook has none."""
 
@@ -35,15 +39,43 @@ def picture(name: str) -> Path:
     return Path(arguments[0] if arguments else name)
 
 
-def trained(model: str = "dlh", data: str = "moving_digits", *settings: str) -> Trained:
-    """The run that was named, or that of `run.py +model=MODEL +data=DATA SETTINGS`."""
+def steps(default: int) -> int:
+    """How long an example trains that does so by itself."""
+    chosen = [setting for setting in settings if setting.startswith("train.steps=")]
+    return int(chosen[-1].partition("=")[2]) if chosen else default
+
+
+def digits(model: str = "dlh") -> Trained:
+    """The README's run: one handwritten digit moves."""
+    return trained(model, "moving_digits")
+
+
+def ball() -> Trained:
+    """A DLH that has seen a ball change its colour, at walls and at one frame in ten by itself.
+
+    Its level 2 learns to hold the colour, and its gate to open when that changes.
+    """
+    return trained(
+        "dlh",
+        "moving_ball",
+        "data.change_probability=0.1",
+        "data.length=30",
+        "model.gate={_target_:pyrovp.MixtureGate,size:64,fresh_static:false}",
+        *"model.std=0.5 model.width=0.25 model.memory=64 model.context=64 model.state=10".split(),
+        "objective.beta.steps=300",
+        "train.steps=2000",
+    )
+
+
+def trained(model: str, data: str, *own: str) -> Trained:
+    """The run that was named, or that of `run.py +model=MODEL +data=DATA OWN SETTINGS`."""
     if len(arguments) > 1:
         return pyrovp.load(arguments[1], device="cpu")
-    more = os.environ.get("PYROVP_SETTINGS", "").split()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", [f"model={model}", f"data={data}", *settings, *more])
+        config = compose("config", [f"model={model}", f"data={data}", *own, *settings])
     experiment = Experiment(OmegaConf.to_object(config), model, data)
     experiment.run()
+    torch.manual_seed(0)  # the same picture each time
     return pyrovp.load(experiment.directory.path, device="cpu")
 
 

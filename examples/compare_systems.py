@@ -3,7 +3,7 @@
 python examples/compare_systems.py [PICTURE]
 """
 
-from _trained import clips, picture, trained
+from _trained import clips, digits, picture
 from torch import Tensor
 
 from pyrovp.analysis import Curve, Line
@@ -22,7 +22,7 @@ def line(frames: Tensor, truth: Tensor) -> Line:
 
 lines = {}
 for system in ("cwvae", "dlh"):
-    run = trained(system)
+    run = digits(system)
     video = clips(run, count=64, length=36).video
     context, future = video[:, :12], video[:, 12:]
     lines[system] = line(open_loop(run.model, run.guide, context, 24).prediction, future)

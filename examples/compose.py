@@ -18,12 +18,12 @@ hierarchy = pyrovp.Hierarchy(
         Level(memory=GRU(64), state=Gaussian(8), clock=Every(4)),  # at every fourth frame
     ],
     wiring=pyrovp.TopDown(64),
-    encoder=DCGANEncoder(channels=3, resolution=32, width=0.25),
-    emission=GaussianFrames(partial(DCGANDecoder, channels=3, resolution=32, width=0.25), std=0.2),
+    encoder=DCGANEncoder(channels=1, resolution=32, width=0.25),
+    emission=GaussianFrames(partial(DCGANDecoder, channels=1, resolution=32, width=0.25), std=0.2),
 )
 model, guide = pyrovp.LatentDynamics(hierarchy), pyrovp.Filtering(hierarchy)
 print(pyrovp.describe(model, guide))
 
-video = torch.rand(2, 8, 3, 32, 32)  # [B, T, C, H, W], floats in [0, 1]
+video = torch.rand(2, 8, 1, 32, 32)  # [B, T, C, H, W], floats in [0, 1]
 print("loss before training:", pyrovp.HierarchyELBO()(model, guide)(video).item())
 pyrovp.draw_hierarchy(model, guide, path=picture("compose.png"))

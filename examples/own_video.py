@@ -7,14 +7,14 @@ VIDEO is an .mp4, .gif, .npy, ..., or a folder of images, of what the run was tr
 
 import numpy as np
 import torch
-from _trained import arguments, picture, trained
+from _trained import arguments, ball, picture
 
 from pyrovp.analysis import Strip
 from pyrovp.data.readers.clip import read_clip
 from pyrovp.draw import strip_png
 from pyrovp.predict import OnlineFilter
 
-run = trained("dlh")
+run = ball()
 example = run.videos("test", length=24)[5]["video"]  # [T, C, H, W]
 if len(arguments) > 2:
     path = arguments[2]

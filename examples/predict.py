@@ -3,13 +3,13 @@
 python examples/predict.py [PICTURE] [RUN]
 """
 
-from _trained import clips, picture, trained
+from _trained import clips, digits, picture
 
 from pyrovp.draw import predictions_png
 from pyrovp.metrics import psnr
 from pyrovp.predict import open_loop
 
-run = trained("dlh")
+run = digits()
 video = clips(run).video  # [B, T, C, H, W], floats in [0, 1]
 context, future = video[:, :12], video[:, 12:]
 rollout = open_loop(run.model, run.guide, context, horizon=future.shape[1])

@@ -3,12 +3,12 @@
 python examples/reset_level.py [PICTURE] [RUN]
 """
 
-from _trained import clips, picture, trained
+from _trained import ball, clips, picture
 
 from pyrovp.analysis import LevelReset
 from pyrovp.draw import strip_png
 
-run = trained("dlh")
+run = ball()
 found = LevelReset()(run.model, run.guide, clips(run))
 print("\n".join(found.sentences))
 strip_png(picture("reset_level.png"), found.exhibits["reconstruction_0"])

@@ -1,9 +1,11 @@
 r"""DLH's guide: gates by comparing KLs, then states.
 
-    x^1 = conv(o),  x^{n+1} = MLP(x^n)
+    f^1 = conv(x),  f^{n+1} = MLP(f^n)
     bottom-up, where the level below changed: with the context c~ as it stood at t-1
-        e^n = 1  iff  KL[q(x^n, c~) ‖ p(d^n, c~)] < KL[q(x^n, c~) ‖ the belief of t-1]
-    top-down: q(s^n | x^n, c^n) where open; belief and sample are kept where closed
+        e^n = 1  iff  KL[q(f^n, c~) ‖ p(h^n, c~)] < KL[q(f^n, c~) ‖ the belief of t-1]
+    top-down: q(z^n | f^n, c^{n+1}) where the level below changed; belief and sample are kept above
+
+Notation: as in the model; the paper's x^n is our f^n, the features of level n.
 
 The rule and its options belong to the model's gate (`MixtureGate`): the two programs must agree
 on what staying means.

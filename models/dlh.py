@@ -1,17 +1,19 @@
 r"""DLH: a hierarchy whose levels change only where a mixture gate says so.
 
-    e_t^1 = 1;  p(e_t^n = 1) = σ(w·GRU(d_t^n)) where e_t^{n-1} = 1, else 0       (nested)
-    p(s_t^n | e_t^n) = the belief of t-1 where e_t^n = 0,  p(s | d_t^n, c_t^n) where e_t^n = 1
-    c_t^{n-1} = MLP([s_t^n, c_t^n]);   d_{t+1}^n = GRU(s_t^n, d_t^n) where e_t^n = 1
-    p(o_t | s_t) = N(deconv(c_t^0), σ²)
+    e_t^1 = 1;  p(e_t^n = 1) = σ(w·GRU(h_t^n)) where e_t^{n-1} = 1, else 0       (nested)
+    p(z_t^n | e_t^n) = the belief of t-1 where e_t^n = 0,  p(z | h_t^n, c_t^{n+1}) where e_t^n = 1
+    c_t^n = MLP([z_t^n, c_t^{n+1}]);   h_{t+1}^n = GRU(z_t^n, h_t^n) where e_t^n = 1
+    p(x_t | z_t) = N(deconv(c_t^1), σ²)
 
-Notation: the paper's s is our z, d our memory h, o our frames x, its prior factor our gate.
+Notation: the paper's s is our z, d our memory h, o our frames x, its prior factor our gate. The
+paper's c^n is our c^{n+1}: c^n is what level n hands down, and c^{N+1} = 0.
 
 Reference:
     Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
     2022). https://arxiv.org/abs/2212.14376. No implementation was published. Our choices where
     the paper is silent: ELU in the dense networks, no activation on the image mean, a gate
-    memory that ticks at every frame, closed levels that copy their sample.
+    memory that ticks at every frame, a memory h that stands still where e = 0, and levels above
+    the first that stays copying their sample.
 """
 
 from functools import partial
@@ -49,7 +51,7 @@ def dlh(
 
     Args:
         std: σ of the pixels; None learns it. The paper does not give it, and the gate's life
-            depends on it: at σ = 1 there is little to infer and gates stay shut.
+            depends on it: at σ = 1 there is little to infer, and only level 1 changes.
         levels: N; level 1 changes at every frame, the others have gates.
         state, memory: Sizes of z and of h (the paper's s and d).
         context: Size of the features, of the top-down context and of their networks.

@@ -9,7 +9,10 @@ r"""A latent state-space model of videos, in a handful of verbs.
 
 Frames count from 0. The first `given` ones condition the model: they are neither drawn nor
 scored. Training calls `follow`, prediction `takes`, `follow` along the context, then `step` and
-`emit`; `changes` and `outline` are for tables and pictures. Nothing else is asked of a model.
+`emit`; `changes` and `outline` are for tables and pictures. Nothing else is asked of a model, but
+by `OnlineFilter` of one whose guide is no `Filtering`: that it takes a context of any length as
+given, in a memory `past` (a `Cell`) of its `features(video)`, and begins with a named tuple whose
+field `past` is what that memory shows at each frame.
 """
 
 import abc

@@ -194,7 +194,9 @@ class _AtCell(Dynamics):
 class TopDown(Wiring):
     """A deterministic context runs down the hierarchy and joins at the heads.
 
-        c^{n-1} = MLP([z^n, c^n]),  c^N = 0
+        c^n = MLP([z^n, c^{n+1}]),  c^{N+1} = 0
+
+    c^n is what level n hands down; the paper's c^n is our c^{n+1}.
 
     Reference:
         Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,

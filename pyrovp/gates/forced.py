@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Forced(Gate):
     """A gate whose decisions are given: no parameters, no cost, the same in model and guide.
 
-    Still nested: it opens only where the gated level below does.
+    Still nested: it changes only where the gated level below does.
 
     Args:
         schedule: The frames at which the level changes: a function of t, or a sequence.

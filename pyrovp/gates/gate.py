@@ -23,8 +23,8 @@ class Gate(abc.ABC):
         rule: How a guide infers the gate.
         fresh_static: Whether a level that stays, while the one below changed, gets a new
             posterior and sample; False: it keeps both.
-        static_sample: What a closed level does with its sample: keep it, or redraw it from the
-            belief it holds.
+        static_sample: What a level that gets no new posterior does with its sample: keep it, or
+            redraw it from the belief it holds.
         block_memory: Whether the level's memory moves on only where it changed; one that reads
             frames takes in every frame.
         detach_static: Whether the static prior's gradient stops at the older belief.
@@ -69,7 +69,7 @@ class GateCell(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def prior(self, logit: Logit, open: Tensor | None) -> dist.TorchDistribution:
-        """The prior of e where `open`."""
+        """The prior of e; `open`: where the level may change [...], None: everywhere."""
 
     def infer(
         self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None

@@ -31,7 +31,7 @@ class MixtureGate(Gate):
     Reference:
         Long-Horizon Video Prediction Using a Dynamic Latent Hierarchy (Zakharov, Guo, Fountas,
         2022), Eq. 2, 4, 5, 15 and Algorithm 1. Where the paper is silent: the gate's memory
-        ticks at every frame, and a closed level copies its sample.
+        ticks at every frame, and levels above the first that stays copy their sample.
 
     Args:
         rule: How a guide infers e.
