@@ -7,7 +7,8 @@ r"""HVRNN: a VRNN whose latents are maps at several resolutions.
 
 Notation: the paper counts levels from the top, its z^1 (1x1) is our z^3. Its Eq. 3 lets the prior
 see z_{t-1} of its own level; in its implementation, with which its figures were made, no sample
-enters a cell, so that given frames all memories are known in advance. We follow the latter.
+enters a cell of prior or posterior, so that given frames all their memories are known in advance.
+We follow the latter.
 
 With one level (resolution 1) this is the paper's VRNN, "w/o hier".
 

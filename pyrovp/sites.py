@@ -8,7 +8,7 @@ Levels count from 1 (fastest, nearest to the frames), frames from 0. The kinds:
 | `z`      | the stochastic state of a level                                            |
 | `e`      | the gate: 1 = the level changes, 0 = it stays                              |
 | `elogit` | a relaxed gate's value in logit space, from which `e` is derived           |
-| `belief` | the parameters of the belief a gated level holds; density 0, value travels |
+| `belief` | the parameters of the belief a gated level holds; log-density 0, its value travels |
 | `frames` | the observed video, one site for all frames                                |
 """
 

@@ -17,14 +17,14 @@ from pyrovp.metrics import Protocol, ssim_preset
 from pyrovp.processes import Processes
 from pyrovp.randomness import seed_noise
 from pyrovp.train import Outcome, Update, fit, validate
-from tests.nine import NINE
+from tests.named import NAMED
 from tests.systems import tiny_mixed
 from tests.train.same_noise import SameNoise
 from tests.train.together import Together, joining
 from tests.train.toy import ToyBound
 
 NORMED = ("svg_lp", "vta")
-EXACT = sorted({*NINE, "mixed"} - {*NORMED})
+EXACT = sorted({*NAMED, "mixed"} - {*NORMED})
 BOTH = ("dlh", "hvrnn")  # by two processes and in two parts at a time
 
 
@@ -47,8 +47,8 @@ def weights(
 ) -> dict[str, Tensor]:
     """A system's weights after some steps of four sequences each."""
     torch.manual_seed(3)
-    objective = Objective(*tiny_mixed()) if name == "mixed" else NINE[name].objective().double()
-    length = 6 if name == "mixed" else NINE[name].length
+    objective = Objective(*tiny_mixed()) if name == "mixed" else NAMED[name].objective().double()
+    length = 6 if name == "mixed" else NAMED[name].length
 
     def videos(step: int) -> Iterator[Tensor]:
         while True:
@@ -131,8 +131,8 @@ def uneven(processes: Processes) -> None:
 def scored(processes: Processes, folder: Path) -> None:
     """Figures, pictures and shards of five clips in three batches are those of one process."""
     torch.manual_seed(3)
-    model = NINE["dlh"].model()
-    guide = NINE["dlh"].guide(model)
+    model = NAMED["dlh"].model()
+    guide = NAMED["dlh"].guide(model)
     test, train = (MovingDigits(s, length=6, resolution=16, size=5) for s in ("test", "train"))
 
     def results(processes: Processes, shards: Shards | None = None) -> Results:
@@ -202,7 +202,7 @@ def test_running_statistics_are_the_mean_over_the_processes(found: Path, name: s
     joint = weights(name, Processes(), steps=1)
     assert same(*shares)
     torch.manual_seed(3)
-    objective = NINE[name].objective()
+    objective = NAMED[name].objective()
     first = next(n for n, part in objective.named_modules() if isinstance(part, _BatchNorm))
     mean = f"{first}.running_mean"
     torch.testing.assert_close(shares[0][mean], joint[mean], rtol=0, atol=1e-12)

@@ -9,18 +9,18 @@ from torch import nn
 
 import pyrovp
 from pyrovp.models import cwvae
-from tests.nine import NINE
+from tests.named import NAMED
 
 
 def edges(graph: Any) -> set[str]:
     return {line.strip() for line in graph.source.splitlines() if "->" in line}
 
 
-@pytest.mark.parametrize("name", NINE)
+@pytest.mark.parametrize("name", NAMED)
 def test_models_and_guides(name: str) -> None:
     """Every model by ours, every model and guide by Pyro's."""
     torch.manual_seed(0)
-    system = NINE[name]
+    system = NAMED[name]
     model = system.model()
     guide, video = system.guide(model), torch.rand(2, system.length, 1, 16, 16)
     last = model.hierarchy.scored(system.length)[-1]
@@ -32,7 +32,7 @@ def test_models_and_guides(name: str) -> None:
 
 def test_nothing_comes_from_later_frames() -> None:
     """Where Pyro's own sees a table of all ticks, which depends on all of them."""
-    model, video = NINE["hvrnn"].model(), torch.rand(1, 4, 1, 16, 16)
+    model, video = NAMED["hvrnn"].model(), torch.rand(1, 4, 1, 16, 16)
     assert "z_3_3 -> z_2_2" in edges(pyro.render_model(model, model_args=(video,)))
     down = {f"z_{n}_{t} -> z_{m}_{t}" for t in (2, 3) for n, m in ((3, 2), (3, 1), (2, 1))}
     shown = {f"z_{n}_{t} -> frames" for n in (1, 2, 3) for t in (2, 3)}

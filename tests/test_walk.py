@@ -193,7 +193,7 @@ def time_major(
 def frame_by_frame() -> Iterator[None]:
     """Both programs walk in time."""
     with pytest.MonkeyPatch.context() as patch:
-        for place in ("programs", "hierarchy"):
+        for place in ("filtering", "hierarchy"):
             patch.setattr(f"pyrovp.{place}.walk", time_major)
         yield
 

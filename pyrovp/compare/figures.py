@@ -18,6 +18,8 @@ from omegaconf import OmegaConf
 
 from pyrovp.compare.inside import inside
 from pyrovp.compare.settings import flat
+from pyrovp.evaluation.clips import FrechetDistance
+from pyrovp.evaluation.measures import LPIPS, PSNR, SSIM, Sharpness
 
 __all__ = ["Figures", "LeftOut", "Score", "read_run"]
 
@@ -55,6 +57,7 @@ class Figures:
         clips: Fingerprint of the very clips.
         sequences, first: How many clips; frames of the near future.
         labels: Of the metrics, with their definitions.
+        better: Which figures of a metric are better, where that is known.
         rows: "model", "average_sample" where there are several samples, and the baselines; of
             true states also "true_frames", what a perfect prediction scores.
         inside: What the model did, in words -> figure.
@@ -76,10 +79,17 @@ class Figures:
     sequences: int
     first: int
     labels: Mapping[str, str]
+    better: Mapping[str, str]
     rows: Mapping[str, Mapping[str, Score]]
     inside: Mapping[str, float]
     parameters: int
     settings: Mapping[str, Any]
+
+
+_STANDARD = {kind.name: kind.better for kind in (PSNR, SSIM, Sharpness, LPIPS)} | {
+    FrechetDistance.name: FrechetDistance.better
+}
+"""Of early runs, which did not say it."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,7 @@ def _figures(
         sequences=content["sequences"],
         first=content["first"],
         labels=labels,
+        better=_STANDARD | content.get("better", {}),
         rows=rows,
         inside=inside(content),
         parameters=content["parameters"],

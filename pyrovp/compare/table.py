@@ -17,16 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BETTER", "Cell", "Column", "Row", "Table", "spread"]
-
-BETTER: dict[str, Literal["higher", "lower", "one"]] = {
-    "psnr": "higher",
-    "ssim": "higher",
-    "sharpness": "one",
-    "lpips": "lower",
-    "fvd": "lower",
-}
-"""Which figures of a metric are better; of a user's own metric that is not known."""
+__all__ = ["Cell", "Column", "Row", "Table", "spread"]
 
 
 @dataclass(frozen=True)
@@ -35,16 +26,13 @@ class Column:
 
     Args:
         metric: Its key.
-        label: As it is printed; two definitions have two labels.
+        better: Which figures are: "higher", "lower", or nearer to "one"; None: not said.
+        better: Which figures are: the "higher", the "lower", those nearer to "one"; None: not said.
     """
 
     metric: str
     label: str
-
-    @property
-    def better(self) -> Literal["higher", "lower", "one"] | None:
-        """Which figures are better; None: not known."""
-        return BETTER.get(self.metric)
+    better: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

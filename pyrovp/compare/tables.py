@@ -48,7 +48,13 @@ def _table(
     group: Sequence[Figures], split: str | None, keys: Mapping[str, Sequence[str]]
 ) -> Table:
     head = group[0]
-    columns = tuple(dict.fromkeys(Column(m, la) for one in group for m, la in one.labels.items()))
+    columns = tuple(
+        dict.fromkeys(
+            Column(metric, label, one.better.get(metric))
+            for one in group
+            for metric, label in one.labels.items()
+        )
+    )
     rows = _models(group, columns, keys)
     names = dict.fromkeys(name for one in group for name in one.rows)
     for name in names:

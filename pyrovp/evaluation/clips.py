@@ -100,6 +100,7 @@ class FrechetDistance(ClipMeasure):
     """
 
     name = "fvd"
+    better = "lower"
 
     def __init__(self, fvd: FVD, *, context: bool) -> None:
         self.fvd = fvd

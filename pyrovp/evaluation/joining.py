@@ -57,10 +57,11 @@ def joined(
         for row, metrics in batches[0].scores.items()
     }
     labels = {measure.name: measure.label(protocol) for measure in measures}
+    better = {measure.name: measure.better for measure in measures}
     shown = [batch.extremes for batch in batches if batch.extremes is not None]
     clips, absent = _conclusions(parts, clip_measures)
     return Results(
-        table=metrics_table(protocol, scores, labels),
+        table=metrics_table(protocol, scores, labels) | {"better": better},
         reconstruction={
             name: torch.cat([part.reconstruction[name] for part in parts]).mean().item()
             for name in parts[0].reconstruction

@@ -144,6 +144,14 @@ def test_true_states_are_columns(tmp_path: Path) -> None:
     assert column.better is None
 
 
+def test_a_metric_says_itself_what_is_better(tmp_path: Path) -> None:
+    """SSIM under a measure of one's own, for which less is better; early runs did not say."""
+    said = only(compared(run(tmp_path / "a", better={"psnr": "higher", "ssim": "lower"})))
+    assert [column.better for column in said.columns] == ["higher", "lower"]
+    early = only(compared(run(tmp_path / "b")))
+    assert [column.better for column in early.columns] == ["higher", "higher"]
+
+
 def test_two_figures_for_one_thing_are_told(tmp_path: Path) -> None:
     folder = run(tmp_path, psnr=20.0)
     run(tmp_path, evaluation="own-1", psnr=20.5)

@@ -18,7 +18,7 @@ from pyrovp.draw.unrolled import Arrow, Spot, frames_of, generated, inferred
 from pyrovp.outline import LevelOutline, Outline
 from pyrovp.render import FrameByFrame
 from pyrovp.sites import parse
-from tests.nine import NINE
+from tests.named import NAMED
 from tests.systems import tiny_mixed
 
 
@@ -27,7 +27,7 @@ def built(name: str) -> tuple[Any, Any, int]:
     if name == "mixed":
         model, guide = tiny_mixed()
         return model.float(), guide.float(), 6
-    system = NINE[name]
+    system = NAMED[name]
     torch.manual_seed(0)
     model = system.model()
     return model, system.guide(model), system.length
@@ -42,7 +42,7 @@ def short(arrows: list[Arrow]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", [*NINE, "mixed"])
+@pytest.mark.parametrize("name", [*NAMED, "mixed"])
 def test_arrows_are_what_pyro_finds(name: str) -> None:
     """A state's parents among the states, by way of memories and contexts."""
     model, _, length = built(name)
@@ -137,7 +137,7 @@ def test_boundaries() -> None:
     assert f"q_2_{given + 1} > q_2_{given}?" in seen and f"q_1_{given} > q_1_{given + 1}?" in seen
 
 
-@pytest.mark.parametrize("name", [*NINE, "mixed"])
+@pytest.mark.parametrize("name", [*NAMED, "mixed"])
 def test_nothing_overlaps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts stand inside the page and beside one another, narrow enough for a telephone."""
     model, guide, _ = built(name)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyrovp.infer import Objective
 from tests.fake_device import fake_device, moved
-from tests.nine import NINE
+from tests.named import NAMED
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def gradient(objective: Objective, length: int, device: torch.device) -> list[Te
     return [bound.loss.detach(), norm, *bound.parts.values(), *gradients]
 
 
-@pytest.mark.parametrize("name", NINE)
+@pytest.mark.parametrize("name", NAMED)
 def test_all_of_a_step_is_on_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = NINE[name].objective()
+    objective = NAMED[name].objective()
     with fake_device(monkeypatch) as device:
-        results = gradient(objective, NINE[name].length, device)
+        results = gradient(objective, NAMED[name].length, device)
         assert {value.device for value in results} == {device}
 
 
@@ -78,13 +78,13 @@ def test_all_of_a_step_is_on_the_device(name: str, monkeypatch: pytest.MonkeyPat
 def test_and_where_levels_are_blind(
     name: str, levels: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = NINE[name].objective(levels)
+    objective = NAMED[name].objective(levels)
     with fake_device(monkeypatch) as device:
-        results = gradient(objective, NINE[name].length, device)
+        results = gradient(objective, NAMED[name].length, device)
         assert {value.device for value in results} == {device}
 
 
 def test_pyros_own_bounds_read_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = NINE["rssm"].objective(elbo=Trace_ELBO())
+    objective = NAMED["rssm"].objective(elbo=Trace_ELBO())
     with fake_device(monkeypatch) as device, pytest.raises(Exception, match="aten"):
-        gradient(objective, NINE["rssm"].length, device)
+        gradient(objective, NAMED["rssm"].length, device)

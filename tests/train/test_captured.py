@@ -22,7 +22,7 @@ from pyrovp.randomness import seed_noise
 from pyrovp.train import Outcome, Update, adam, captured
 from pyrovp.train.captured import CapturedUpdate
 from pyrovp.train.optimiser import _to_any_device, _to_gpu, set_rate
-from tests.nine import NINE
+from tests.named import NAMED
 from tests.train.tape import on_tape
 from tests.train.toy import ToyBound
 
@@ -55,13 +55,13 @@ def steps(update: Update | CapturedUpdate, videos: list[Tensor], start: int = 0)
 
 def videos_of(name: str, count: int = 6, device: torch.device = CPU) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
-    shape = (count, 2, NINE[name].length, 1, 16, 16)
+    shape = (count, 2, NAMED[name].length, 1, 16, 16)
     return list(torch.rand(shape, generator=generator, dtype=torch.float64).to(device))
 
 
 def objective_of(name: str) -> Objective:
     torch.manual_seed(0)
-    return NINE[name].objective().double()
+    return NAMED[name].objective().double()
 
 
 def close(a: Any, b: Any) -> None:
@@ -245,7 +245,7 @@ def test_on_a_gpu(name: str) -> None:
 def test_pyros_bounds_on_a_gpu() -> None:
     device = torch.device("cuda", 0)
     said: list[str] = []
-    objective = NINE["rssm"].objective(elbo=Trace_ELBO()).double().to(device)
+    objective = NAMED["rssm"].objective(elbo=Trace_ELBO()).double().to(device)
     update = Update(objective, adam(objective.parameters(), **SETTINGS))
     losses = [
         one.loss

@@ -15,17 +15,17 @@ from pyrovp.nets.skips import SkipLayer
 from pyrovp.nets.tiles import TiledTransposedConv2d
 from pyrovp.nets.transposed import PhasedTransposedConv2d
 from pyrovp.train.precision import BF16, TF32, Float32, Precision, precision
-from tests.nine import NINE
+from tests.named import NAMED
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 def made(system: str) -> tuple[Objective, Tensor]:
     torch.manual_seed(1)
-    objective = NINE[system].objective()
+    objective = NAMED[system].objective()
     # Dark, so that all pixels pull one way: of noise around the first prediction the gradient is
     # the small rest of large terms that cancel.
-    return objective, 0.1 * torch.rand(3, NINE[system].length, 1, 16, 16)
+    return objective, 0.1 * torch.rand(3, NAMED[system].length, 1, 16, 16)
 
 
 def gradient(objective: Objective, video: Tensor, kind: Precision) -> tuple[Tensor, Tensor]:
@@ -39,7 +39,7 @@ def gradient(objective: Objective, video: Tensor, kind: Precision) -> tuple[Tens
     return loss.detach(), torch.cat(gradients)
 
 
-@pytest.mark.parametrize("system", NINE)
+@pytest.mark.parametrize("system", NAMED)
 def test_the_bound_is_that_of_float32(system: str) -> None:
     objective, video = made(system)
     names = list(objective.state_dict())
@@ -62,7 +62,7 @@ def tensors(given: Any) -> Iterator[Tensor]:
             yield from tensors(value)
 
 
-@pytest.mark.parametrize("system", NINE)
+@pytest.mark.parametrize("system", NAMED)
 def test_sites_are_float32_and_convolutions_are_not(system: str) -> None:
     objective, video = made(system)
     seen: dict[str, torch.dtype] = {}

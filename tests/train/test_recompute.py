@@ -14,7 +14,7 @@ from pyrovp.nets import StepBatchNorm2d
 from pyrovp.nets.remade import at_once, remade, remaking
 from pyrovp.train.precision import BF16
 from pyrovp.train.recompute import recompute
-from tests.nine import NINE
+from tests.named import NAMED
 
 B = 3
 Inside = Callable[[Objective], AbstractContextManager[None]]
@@ -23,8 +23,8 @@ Inside = Callable[[Objective], AbstractContextManager[None]]
 def step(system: str, inside: Inside) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Loss, gradients and state after a step of a fresh objective in float64."""
     torch.manual_seed(1)
-    objective = NINE[system].objective().double()
-    video = torch.rand(B, NINE[system].length, 1, 16, 16, dtype=torch.float64)
+    objective = NAMED[system].objective().double()
+    video = torch.rand(B, NAMED[system].length, 1, 16, 16, dtype=torch.float64)
     torch.manual_seed(2)
     with inside(objective):
         loss = objective(video).loss
@@ -35,7 +35,7 @@ def step(system: str, inside: Inside) -> tuple[Tensor, dict[str, Tensor], dict[s
 
 @pytest.mark.parametrize(
     ("system", "frames"),
-    [*((name, 7) for name in NINE if name != "vta"), ("cwvae", 1), ("svg_lp", 1000)],
+    [*((name, 7) for name in NAMED if name != "vta"), ("cwvae", 1), ("svg_lp", 1000)],
 )
 def test_gradients_and_statistics_are_the_same(system: str, frames: int) -> None:
     loss, gradients, state = step(system, lambda _: nullcontext())
@@ -69,7 +69,7 @@ def test_less_is_kept() -> None:
 
 def test_parts_and_second_passes() -> None:
     torch.manual_seed(1)
-    objective, calls = NINE["cwvae"].objective(), list[int]()
+    objective, calls = NAMED["cwvae"].objective(), list[int]()
     space: Any = objective.model.hierarchy
     space.encoder.register_forward_pre_hook(lambda _, given: calls.append(len(given[0])))
     video = torch.rand(B, 6, 1, 16, 16)
@@ -84,7 +84,7 @@ def test_parts_and_second_passes() -> None:
 
 def test_with_bf16_networks() -> None:
     torch.manual_seed(1)
-    objective = NINE["hvrnn"].objective()
+    objective = NAMED["hvrnn"].objective()
     video, losses = torch.rand(B, 6, 1, 16, 16), list[Tensor]()
     for inside in (lambda _: nullcontext(), partial(recompute, frames=7)):
         torch.manual_seed(2)
@@ -120,9 +120,9 @@ def test_steps_at_once() -> None:
 
 def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ValueError, match="StridedEncoder cannot be taken in parts.*all frames at"):
-        recompute(NINE["vta"].objective(), frames=8)
+        recompute(NAMED["vta"].objective(), frames=8)
     torch.manual_seed(1)
-    svg = NINE["svg_lp"].objective()
+    svg = NAMED["svg_lp"].objective()
     recompute(svg, frames=8)
     space: Any = svg.model.hierarchy
     for part in space.emission.decoder.modules():
@@ -131,5 +131,5 @@ def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ValueError, match="SkipDCGANDecoder cannot be taken in parts"):
         recompute(svg, frames=8)
     with pytest.raises(ValueError, match="1 frame at a time or more, got frames=0"):
-        with recompute(NINE["rssm"].objective(), frames=0):
+        with recompute(NAMED["rssm"].objective(), frames=0):
             pass

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A server that has imported everything forks a process in milliseconds, and, unlike the tests'
 # own process, it has no threads whose locks a fork could take along.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.train.toy", "tests.train.together", "tests.nine"])
+_SERVER.set_forkserver_preload(["tests.train.toy", "tests.train.together", "tests.named"])
 
 
 class Together:

@@ -1,4 +1,4 @@
-"""All nine systems at their smallest, as objectives, and clips for them."""
+"""All named systems at their smallest, as objectives, and clips for them."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pyrovp import guides, models
 from pyrovp.infer import Objective
 
-__all__ = ["NINE", "Tiny", "blind"]
+__all__ = ["NAMED", "Tiny", "blind"]
 
 
 class Tiny(NamedTuple):
@@ -52,7 +52,7 @@ def blind(guide: nn.Module, levels: Collection[int]) -> nn.Module:
 _DENSE: dict[str, Any] = {"state": 2, "memory": 3, "hidden": 4, "resolution": 16, "width": 0.03}
 _LIFT: dict[str, Any] = {"lift": (4,)}
 
-NINE = {
+NAMED = {
     "cwvae": Tiny(
         partial(models.cwvae, levels=3, factor=2, **_DENSE), partial(guides.cwvae, **_LIFT)
     ),
