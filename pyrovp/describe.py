@@ -68,9 +68,10 @@ def count_parameters(*modules: nn.Module) -> int:
 
 def gate_name(gate: Gate | None) -> str:
     """A gate and its rule; "" for no gate."""
-    rule = getattr(gate, "rule", None)
-    inside = "" if rule is None else f"({type(rule).__name__})"
-    return "" if gate is None else type(gate).__name__ + inside
+    if gate is None:
+        return ""
+    inside = "" if gate.rule is None else f"({type(gate.rule).__name__})"
+    return type(gate).__name__ + inside
 
 
 def unseen_levels(model: nn.Module, context: int) -> str | None:

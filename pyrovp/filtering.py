@@ -152,8 +152,8 @@ def check_blind(blind: object, levels: int) -> None:
 
 
 def _rule(gate: Gate) -> str:
-    """How a guide infers it; a gate that needs no rule decides by itself."""
-    return type(getattr(gate, "rule", gate)).__name__
+    """How a guide infers it; a gate without a rule decides by itself."""
+    return type(gate if gate.rule is None else gate.rule).__name__
 
 
 def _kinds(

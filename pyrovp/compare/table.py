@@ -26,8 +26,8 @@ class Column:
 
     Args:
         metric: Its key.
+        label: As it is printed; two definitions have two labels.
         better: Which figures are: "higher", "lower", or nearer to "one"; None: not said.
-        better: Which figures are: the "higher", the "lower", those nearer to "one"; None: not said.
     """
 
     metric: str

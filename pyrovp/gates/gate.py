@@ -20,7 +20,7 @@ class Gate(abc.ABC):
     """Describes whether a level changes at a tick, and what staying means.
 
     Attributes:
-        rule: How a guide infers the gate.
+        rule: How a guide infers the gate; None: the gate decides by itself.
         fresh_static: Whether a level that stays, while the one below changed, gets a new
             posterior and sample; False: it keeps both.
         static_sample: What a level that gets no new posterior does with its sample: keep it, or
@@ -30,7 +30,7 @@ class Gate(abc.ABC):
         detach_static: Whether the static prior's gradient stops at the older belief.
     """
 
-    rule: Rule
+    rule: Rule | None = None
     fresh_static: bool
     static_sample: Literal["copy", "redraw"]
     block_memory: bool
@@ -71,8 +71,8 @@ class GateCell(nn.Module, abc.ABC):
     def prior(self, logit: Logit, open: Tensor | None) -> dist.TorchDistribution:
         """The prior of e; `open`: where the level may change [...], None: everywhere."""
 
+    @abc.abstractmethod
     def infer(
         self, q: Tensor, change: Tensor, static: Tensor, logit: Logit, open: Tensor | None
     ) -> dist.TorchDistribution:
         """The posterior of e; see `Rule.infer`."""
-        raise NotImplementedError
