@@ -19,7 +19,7 @@ from torch import nn
 from pyrovp.errors import RunError
 from pyrovp.export.prediction import predictor
 from pyrovp.export.program import save_program
-from pyrovp.runs.exported import PROGRAM, About, write_about, write_folder
+from pyrovp.runs.exported import PROGRAM, About, is_exported, read_about, write_about, write_folder
 from pyrovp.runs.trained import Trained, load
 
 __all__ = ["main"]
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked = None if given.program is None else _sizes(given.program)
         run = load(given.run, weights=given.weights, device=given.device)
+        # An exported folder holds one set of weights, and says which.
+        weights = read_about(run.path).weights if is_exported(run.path) else given.weights
         out = given.out or run.path / "exported"
         about = write_folder(
             out,
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model=run.name,
             data=run.data,
             step=run.step,
-            weights=given.weights,
+            weights=weights,
         )
         if asked is not None:
             write_about(out, _with_program(out, about, run, asked))
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(
-        f"{run.name} on {run.data} after {run.step} steps ({given.weights} weights), "
+        f"{run.name} on {run.data} after {run.step} steps ({weights} weights), "
         f"{about.parameters:,} parameters; files in {out}:"
     )
     for path in sorted(path for path in out.iterdir() if path.is_file()):

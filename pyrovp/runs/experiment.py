@@ -20,7 +20,7 @@ from pyrovp.evaluation import Results, evaluate
 from pyrovp.processes import Processes
 from pyrovp.runs.introduction import introduction
 from pyrovp.runs.parts import Parts, Videos
-from pyrovp.runs.run_directory import RunDirectory, fingerprint
+from pyrovp.runs.run_directory import RunDirectory, built_from
 from pyrovp.runs.settings import Settings
 from pyrovp.runs.write_results import write_results
 from pyrovp.state_space import StateSpace
@@ -82,16 +82,23 @@ class Experiment:
             self.directory.clear()
         if self._together(self._finished(say)):
             return
+        checkpoints = Checkpoints(self.directory.checkpoints, self._built_from(), say)
+        self._check_weights(checkpoints)
         say(introduction(self.parts, self.directory.path))
         self.directory.write_text("config.yaml", OmegaConf.to_yaml(asdict(self.settings)))
+        if self.parts.started_from is not None:
+            self.directory.write_json("init_from.json", self.parts.started_from.record())
         model, guide = self.parts.model, self.parts.guide
         if isinstance(getattr(model, "hierarchy", None), StateSpace):
             draw_hierarchy(model, guide, path=self.directory.path / "hierarchy.png")
-        checkpoints = Checkpoints(self.directory.checkpoints, self._built_from(), say)
         trained = self._train(checkpoints)
         step, results = self._evaluate(checkpoints, trained)
         write_results(self.parts, self.directory, results, step, say)
-        done = {"steps": trained, "evaluate": asdict(self.settings.evaluate)}
+        done = {
+            "seed": self.settings.seed,
+            "steps": trained,
+            "evaluate": asdict(self.settings.evaluate),
+        }
         self.directory.write_json("done.json", done | {"splits": self.parts.splits()})
 
     def _assist(self) -> None:
@@ -118,7 +125,7 @@ class Experiment:
         return self.processes.first(finished)
 
     def _built_from(self) -> str:
-        return fingerprint(asdict(self.settings))
+        return built_from(asdict(self.settings))
 
     def _finished(self, say: Callable[[str], None]) -> bool:
         done, settings = self.directory.done(), self.settings
@@ -136,6 +143,20 @@ class Experiment:
             f"Nothing to do; force=true starts over, a train.steps above {done['steps']} goes on"
         )
         return True
+
+    def _check_weights(self, checkpoints: Checkpoints) -> None:
+        """A finished run whose weights have been removed is not trained again in silence.
+
+        Raises:
+            RunError: For that.
+        """
+        done = self.directory.done()
+        if done is not None and not checkpoints.paths():
+            raise RunError(
+                f"{self.directory.path} is finished after {done['steps']} steps, but its "
+                f"checkpoint is gone, which other settings or more steps would need: put "
+                f"{self.directory.checkpoints.name}/ back, or start over with force=true"
+            )
 
     def _train(self, checkpoints: Checkpoints) -> int:
         settings, train, parts = self.settings, self.settings.train, self.parts

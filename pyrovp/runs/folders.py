@@ -17,7 +17,7 @@ from torch import nn
 
 from pyrovp.errors import RunError
 from pyrovp.runs.exported import WEIGHTS, check_about, is_exported, read_about
-from pyrovp.runs.run_directory import fingerprint
+from pyrovp.runs.run_directory import built_from
 from pyrovp.runs.settings import Settings
 from pyrovp.runs.weights_file import load_weights
 from pyrovp.train.checkpoint import Checkpoints
@@ -79,7 +79,7 @@ class RunFolder(Folder):
         self, objective: nn.Module, settings: Settings, weights: Literal["last", "best"] | None
     ) -> int:
         """See `Folder.fill`."""
-        found = Checkpoints(self.path / "checkpoint", fingerprint(asdict(settings)))
+        found = Checkpoints(self.path / "checkpoint", built_from(asdict(settings)))
         if (weights or settings.evaluate.checkpoint) == "best":
             return found.load_best(objective).step
         return found.load_last(objective)

@@ -19,7 +19,7 @@ from pyrovp.metrics import Protocol, ssim_preset
 from pyrovp.processes import Processes
 from pyrovp.randomness import seed_noise, undisturbed
 from pyrovp.runs.build import choose_device, make, make_guide
-from pyrovp.runs.initial import initial_weights
+from pyrovp.runs.initial import begun_from, initial_weights
 from pyrovp.runs.settings import Settings, check_settings
 from pyrovp.state_space import StateSpace
 from pyrovp.train.precision import precision
@@ -91,7 +91,9 @@ class Parts:
             guide=self.guide,
             elbo=make("elbo", settings.elbo),
         ).to(self.device)
-        self.started_from = initial_weights(settings.init_from, self.objective)
+        self.started_from = begun_from(settings, model_name, data_name)
+        if self.started_from is None:
+            self.started_from = initial_weights(settings, self.objective)
         self._check_frames()
         self.precision = precision(train.precision, self.device)
         with self.inside():  # refuses networks whose activations cannot be made again

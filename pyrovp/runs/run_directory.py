@@ -26,7 +26,7 @@ from typing import Any
 from pyrovp.errors import RunError
 from pyrovp.files import atomic_write
 
-__all__ = ["BUDGET", "LATER", "RunDirectory", "fingerprint"]
+__all__ = ["BUDGET", "LATER", "RunDirectory", "built_from", "fingerprint"]
 
 BUDGET = frozenset({
     "seed", "device", "force", "out", "evaluate", "data.root",
@@ -51,7 +51,7 @@ LATER: dict[str, Any] = {
 _FILES = (
     "done.json", "metrics.json", "metrics.jsonl", "config.yaml", "predictions.gif",
     "predictions.png", "curves.png", "levels.png", "channels.png", "training.png",
-    "report.html", "hierarchy.png",
+    "report.html", "hierarchy.png", "init_from.json",
 )  # fmt: skip
 _FOLDERS = ("checkpoint", "tensorboard", "evaluations", "analyses", "exported")
 
@@ -64,6 +64,18 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     """
     text = json.dumps(_without_budget(config, ""), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def built_from(config: Mapping[str, Any]) -> str:
+    """What a checkpoint's weights were built from: the settings and the seed.
+
+    Weights to start from are left out: their path may be spelled in many ways, and once there is a
+    checkpoint nobody reads them any more.
+
+    Args:
+        config: As for `fingerprint`.
+    """
+    return f"{fingerprint({**config, 'init_from': None})}, seed {config['seed']}"
 
 
 def _without_budget(node: Any, path: str) -> Any:
@@ -96,6 +108,7 @@ class RunDirectory:
         self, out: Path, model: str, data: str, config: Mapping[str, Any], seed: int
     ) -> None:
         self.fingerprint = fingerprint(config)
+        self.seed = seed
         self.path = Path(out) / f"{model}-{data}-{self.fingerprint}" / f"seed{seed}"
         self.checkpoints = self.path / "checkpoint"
 
@@ -131,12 +144,25 @@ class RunDirectory:
         for name in _FILES:  # done.json first: half a run must not look finished
             (self.path / name).unlink(missing_ok=True)
         for name in _FOLDERS:
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            _empty(self.path / name)
 
     def done(self) -> dict[str, Any] | None:
-        """What is finished; None while nothing is."""
-        path = self.path / "done.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """What is finished; None while nothing is, or where nobody can tell.
+
+        Raises:
+            RunError: If it is the run of another seed, moved here.
+        """
+        try:
+            content = json.loads((self.path / "done.json").read_text())
+            finished = isinstance(content["steps"], int) and isinstance(content["evaluate"], dict)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        if content.get("seed", self.seed) != self.seed:
+            raise RunError(
+                f"{self.path} holds the run of seed {content['seed']}; move it back to "
+                f"seed{content['seed']}, or start over with force=true"
+            )
+        return content if finished else None
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Writes a JSON file into the folder."""
@@ -148,3 +174,18 @@ class RunDirectory:
         with atomic_write(path) as temporary:
             temporary.write_text(text)
         return path
+
+
+def _empty(folder: Path) -> None:
+    """Removes a folder; of one that is a link the link stays, and what it leads to is emptied."""
+    if not folder.is_dir():
+        folder.unlink(missing_ok=True)
+        return
+    if not folder.is_symlink():
+        shutil.rmtree(folder)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

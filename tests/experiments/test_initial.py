@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pyrovp.runs import load
 from pyrovp.train import read_rows
 from tests.experiments.tiny import Outcome
 
@@ -50,6 +51,32 @@ def test_the_name_is_that_of_the_weights_and_not_of_their_place(
     command("+model=rssm", "train.steps=3", out=tmp_path / "source")  # the source trains on
     further = command("+model=rssm", f"init_from={source}", out=tmp_path / "further")
     assert further.folder.parent.name != first.folder.parent.name
+
+
+def test_a_path_may_be_spelled_in_many_ways(command: Command, source: Path) -> None:
+    first = command("+model=rssm", f"init_from={source}")
+    more = command("+model=rssm", f"init_from={source.parent}/./seed0/", "train.steps=3")
+    assert more.code == 0 and more.folder == first.folder
+    assert load(more.folder, device="cpu").step == 3
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["trained further", "gone"])
+def test_a_run_that_was_broken_off_goes_on_whatever_became_of_its_source(
+    command: Command, source: Path, lost: bool
+) -> None:
+    begun = command("+model=rssm", f"init_from={source}").folder
+    (begun / "done.json").unlink()  # as if it had been stopped after two steps
+    if lost:
+        shutil.rmtree(source)
+    else:
+        command("+model=rssm", "train.steps=3", out=source.parents[1])
+    outcome = command("+model=rssm", f"init_from={source}", "train.steps=4")
+    assert outcome.code == 0, outcome.errors
+    assert load(begun, device="cpu").step == 4
+    assert [row["step"] for row in read_rows(begun / "metrics.jsonl") if "loss" in row][:2] == [
+        1,
+        2,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The main job from the command line to the pictures."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,25 @@ def test_another_evaluation_trains_nothing(command: Command) -> None:
     assert fewer.code == 0
     done = json.loads((fewer.folder / "done.json").read_text())
     assert done["steps"] == 2  # what was trained, not what was asked for
+
+
+def test_a_finished_run_without_its_weights_is_not_trained_anew(command: Command) -> None:
+    first = command("+model=rssm")
+    before = (first.folder / "metrics.jsonl").read_bytes()
+    shutil.rmtree(first.folder / "checkpoint")
+    for more in ("evaluate.horizon=5", "train.steps=3"):
+        again = command("+model=rssm", more)
+        assert again.code == 2 and "its checkpoint is gone" in again.errors
+    assert (first.folder / "metrics.jsonl").read_bytes() == before
+    assert command("+model=rssm", "force=true").code == 0
+
+
+def test_checkpoints_of_another_seed_are_refused(command: Command) -> None:
+    folder = command("+model=rssm").folder
+    other = folder.with_name("seed1")
+    shutil.copytree(folder / "checkpoint", other / "checkpoint")
+    outcome = command("+model=rssm", "seed=1")
+    assert outcome.code == 2 and "seed 0" in outcome.errors and "seed 1" in outcome.errors
 
 
 def test_seeds_and_sweeps(command: Command) -> None:

@@ -106,6 +106,9 @@ def test_the_best_weights(folder: Path, tmp_path: Path, exported: Path) -> None:
         assert trained.step == 1
         for name, value in trained.model.state_dict().items():
             assert torch.equal(value, best[f"model.{name}"]), name
+    assert main([str(tmp_path / "best"), str(tmp_path / "again")]) == 0
+    about = json.loads((tmp_path / "again" / "about.json").read_text())
+    assert about["weights"] == "best"  # an export of an export is of the same weights
     with pytest.raises(RunError, match="was exported with the last weights, not with the best"):
         pyrovp.load(exported, weights="best")
 

@@ -10,7 +10,7 @@ import pytest
 
 from pyrovp.errors import RunError
 from pyrovp.runs import RunDirectory, fingerprint
-from pyrovp.runs.run_directory import LATER
+from pyrovp.runs.run_directory import LATER, built_from
 from pyrovp.runs.settings import OptimiserSettings, Settings
 
 CONFIG: dict[str, Any] = {
@@ -22,6 +22,7 @@ CONFIG: dict[str, Any] = {
     "force": False,
     "out": "runs",
 }
+DONE: dict[str, Any] = {"steps": 5, "evaluate": {}}
 
 
 def changed(section: str, key: str | None, value: object) -> dict[str, Any]:
@@ -118,11 +119,44 @@ def test_clearing_leaves_what_is_not_ours(tmp_path: Path) -> None:
         directory.checkpoints.mkdir()
         (directory.checkpoints / "step_00000001.pt").touch()
         (directory.path / "notes.txt").write_text("mine")
-        directory.write_json("done.json", {"steps": 5})
-        assert directory.done() == {"steps": 5}
+        directory.write_json("done.json", DONE)
+        assert directory.done() == DONE
         directory.clear()
         assert directory.done() is None
         assert {path.name for path in directory.path.iterdir()} == {".lock", "notes.txt"}
+
+
+def test_clearing_empties_a_checkpoint_folder_that_lies_elsewhere(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "runs", "dlh", "moving_digits", CONFIG, 0)
+    scratch = tmp_path / "scratch"
+    (scratch / "inner").mkdir(parents=True)
+    (scratch / "step_00000001.pt").touch()
+    with directory.lock():
+        directory.checkpoints.symlink_to(scratch)
+        directory.clear()
+        assert directory.checkpoints.is_symlink() and list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "5", '{"steps": 5}', "{cut"])
+def test_a_damaged_note_of_what_is_done_says_nothing(tmp_path: Path, text: str) -> None:
+    directory = RunDirectory(tmp_path, "dlh", "moving_digits", CONFIG, 0)
+    with directory.lock():
+        directory.write_text("done.json", text)
+        assert directory.done() is None
+
+
+def test_the_run_of_another_seed(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path, "dlh", "moving_digits", CONFIG, 7)
+    with directory.lock():
+        directory.write_json("done.json", {"seed": 0, **DONE})
+        with pytest.raises(RunError, match="holds the run of seed 0; move it back to seed0"):
+            directory.done()
+
+
+def test_weights_are_built_from_settings_and_seed() -> None:
+    ours = built_from({**CONFIG, "seed": 0, "init_from": "there"})
+    assert ours == built_from({**CONFIG, "seed": 0, "init_from": "./there/"})
+    assert ours != built_from({**CONFIG, "seed": 1, "init_from": "there"})
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
