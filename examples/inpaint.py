@@ -9,6 +9,6 @@ from pyrovp.analysis import Inpaint
 from pyrovp.draw import strip_png
 
 run = ball()
-found = Inpaint(start=10, stop=14, candidates=16)(run.model, run.guide, clips(run))
+found = Inpaint(start=10, stop=14)(run.model, run.guide, clips(run, count=8))
 print("\n".join(found.sentences))
 strip_png(picture("inpaint.png"), found.exhibits["inpaint_0"])
