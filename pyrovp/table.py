@@ -4,8 +4,8 @@ The rows are read off the systems as they are built, at the sizes of their paper
 cannot say anything that the code does not do: `python -m pyrovp.table > docs/systems.md`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from itertools import groupby
 
 import torch
@@ -17,7 +17,7 @@ from pyrovp.heads import Latent
 from pyrovp.outline import sized
 from pyrovp.programs import LatentDynamics
 
-__all__ = ["SYSTEMS", "page", "table"]
+__all__ = ["INFERRED", "MADE", "SYSTEMS", "page", "table"]
 
 SYSTEMS: dict[str, Callable[[], LatentDynamics]] = {
     "cwvae": models.cwvae,
@@ -32,10 +32,11 @@ SYSTEMS: dict[str, Callable[[], LatentDynamics]] = {
 }
 """How each is built; DLH's paper does not give its std."""
 
-COLUMNS = (
-    "system", "clock [frames]", "gate", "memory", "state", "wiring", "posterior", "evidence",
-    "emission", "parameters",
-)  # fmt: skip
+MADE = ("system", "clock [frames]", "gate", "memory", "state", "wiring", "parameters")
+"""Columns of what a model is made of, and how large it is with its guide."""
+
+INFERRED = ("system", "posterior", "evidence", "emission")
+"""Columns of what a guide sees, and of how frames are made."""
 
 PAGE = """\
 # Systems and primitives
@@ -44,7 +45,11 @@ This page is the output of `python -m pyrovp.table`: it is read off the systems 
 Values stand from level 1, the fastest, upwards; where all levels have the same, once. `h_2` is the
 memory of level 2, `z_2` its state, `c_2` the context it hands down.
 
-{table}
+{made}
+
+What the guide infers each level's state from, and what makes frames of the contexts or states:
+
+{inferred}
 
 `tald` is `cwvae` trained with other settings.
 
@@ -73,33 +78,43 @@ arrows from later frames which are not there.
 
 def page() -> str:
     """The whole page."""
-    return PAGE.format(table=table())
+    return PAGE.format(made=table(MADE), inferred=table(INFERRED))
 
 
-def table() -> str:
-    """The table alone, in Markdown."""
-    rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(tuple(_row(name)) for name in SYSTEMS)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def table(columns: Sequence[str]) -> str:
+    """A table alone, in Markdown.
+
+    Args:
+        columns: `MADE` or `INFERRED`.
+    """
+    rows = [[_cells(name)[column] for column in columns] for name in SYSTEMS]
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _row(name: str) -> Iterator[str]:
+@cache
+def _cells(name: str) -> dict[str, str]:
+    """What is said of a system, by column."""
     with torch.device("meta"):  # sizes only
         model = SYSTEMS[name]()
         guide = getattr(guides, name)(model)
     space, seen = model.hierarchy, guide.outline()
     outline, levels = space.outline(), space.levels
-    yield f"`{name}`"
-    yield ", ".join(str(level.clock.period) for level in levels)
     gates = [gate_name(level.gate) for level in levels]
     named = {gate: [str(n) for n, own in enumerate(gates, 1) if own == gate] for gate in gates}
-    yield "; ".join(f"{gate} on {', '.join(at)}" for gate, at in named.items() if gate) or "-"
-    yield _kinds([level.memory for level in levels])
-    yield _kinds([level.state for level in levels])
-    yield outline.wiring
-    yield _once(one.posterior for one in seen)
-    yield _once(one.evidence for one in seen)
-    yield outline.emission
-    yield f"{count_parameters(model, guide):,}"
+    gated = [f"{gate} on {', '.join(at)}" for gate, at in named.items() if gate]
+    return {
+        "system": f"`{name}`",
+        "clock [frames]": ", ".join(str(level.clock.period) for level in levels),
+        "gate": "; ".join(gated) or "-",
+        "memory": _kinds([level.memory for level in levels]),
+        "state": _kinds([level.state for level in levels]),
+        "wiring": outline.wiring,
+        "parameters": f"{count_parameters(model, guide):,}",
+        "posterior": _once(one.posterior for one in seen),
+        "evidence": _once(one.evidence for one in seen),
+        "emission": outline.emission,
+    }
 
 
 def _kinds(parts: Sequence[Memory | Latent]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyrovp import models
-from pyrovp.table import SYSTEMS, page, table
+from pyrovp.table import INFERRED, MADE, SYSTEMS, page, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "systems.md"
 
@@ -15,18 +15,24 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "python -m pyrovp.table > docs/systems.md"
 
 
+def rows(text: str) -> dict[str, list[str]]:
+    """Cells by system."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert len({len(line) for line in lines}) == 1
+    return {line[0].strip("`"): line[1:] for line in lines[2:]}
+
+
 def test_every_system_has_a_row() -> None:
     assert set(SYSTEMS) == set(models.__all__)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table().splitlines()]
-    assert {len(row) for row in rows} == {10}
-    by_name = {row[0].strip("`"): row[1:] for row in rows[2:]}
-    assert by_name["cwvae"] == [
-        "1, 6, 36", "-", "GRU 200", "Gaussian 20", "Parent", "OwnHead",
+    made, inferred = rows(table(MADE)), rows(table(INFERRED))
+    assert made["cwvae"] == ["1, 6, 36", "-", "GRU 200", "Gaussian 20", "Parent", "12,466,817"]
+    assert inferred["cwvae"] == [
+        "OwnHead",
         "the frame (1024); the sum over 6 frames (1024); the sum over 36 frames (1024)",
-        "GaussianFrames(DCGANDecoder, std 1)", "12,466,817",
-    ]  # fmt: skip
-    assert by_name["dlh"][1] == "MixtureGate(KLComparison) on 2, 3"
-    assert by_name["dlh"][-1] == "6,693,211" and by_name["vta"][-1] == "2,760,775"
+        "GaussianFrames(DCGANDecoder, std 1)",
+    ]
+    assert made["dlh"][1] == "MixtureGate(KLComparison) on 2, 3"
+    assert made["dlh"][-1] == "6,693,211" and made["vta"][-1] == "2,760,775"
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
