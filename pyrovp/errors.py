@@ -1,8 +1,21 @@
 """What ends a run with a sentence instead of a stack trace."""
 
+import errno
 import signal
 
-__all__ = ["DamagedCheckpoint", "LostProcess", "NonFiniteLoss", "RunError", "Stopped"]
+__all__ = [
+    "BadSettings",
+    "DamagedCheckpoint",
+    "LostProcess",
+    "NonFiniteLoss",
+    "RunError",
+    "Stopped",
+    "remedy",
+]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 class RunError(ValueError):
@@ -13,6 +26,10 @@ class RunError(ValueError):
     """
 
     code = 2
+
+
+class BadSettings(RunError):
+    """Settings that make no run, here or elsewhere, now or later."""
 
 
 class DamagedCheckpoint(RunError):
@@ -40,3 +57,23 @@ class Stopped(RunError):
     """The run was asked to end, and has saved where it is."""
 
     code = 128 + signal.SIGTERM
+
+
+def remedy(error: OSError, elsewhere: str) -> str:
+    """What to do where a file could not be written, as the end of a sentence.
+
+    Args:
+        error: Of the system.
+        elsewhere: What would write to another place.
+
+    Example:
+        >>> remedy(OSError(errno.EROFS, "Read-only file system"), "choose out=/tmp/runs")
+        'allow writing there, or choose out=/tmp/runs'
+    """
+    if error.errno in _FULL:
+        return f"make room, and the same command goes on; or {elsewhere}"
+    if error.errno in _FORBIDDEN:
+        return f"allow writing there, or {elsewhere}"
+    if error.errno in _IN_THE_WAY:
+        return f"a file is where a folder is needed, or the reverse: move it away, or {elsewhere}"
+    return f"see why, and the same command goes on; or {elsewhere}"

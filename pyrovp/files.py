@@ -4,15 +4,19 @@ A process may be stopped at any instant, also in the middle of a write. A file i
 written under a temporary name in the *same folder* (so that both names lie on one file system),
 flushed to the disk, and renamed over its final name, which the operating system does in one
 indivisible step. A reader sees the old content or the new content, never a part of either.
+A process that is killed in the middle leaves the file with the temporary name.
 """
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "remove_leftovers"]
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\..*)?")
 
 
 @contextmanager
@@ -59,6 +63,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     _flush(final.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writes into a folder have left under a temporary name when they were killed.
+
+    Args:
+        folder: Of files that no other process writes meanwhile; it need not exist.
+    """
+    for path in folder.glob(".*.tmp*"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrovp.files import atomic_write
+from pyrovp.files import atomic_write, remove_leftovers
 
 
 def test_replaces_the_old_content(tmp_path: Path) -> None:
@@ -28,6 +28,20 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path, error: type[BaseEx
         raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in (".lock", "step_1.pt", ".tmp", ".a.tmp.pt", "b.tmp.pt")]
+    for path in kept:
+        path.write_text("")
+    for name in ("step_2.pt", "LICENSE", ".hidden"):
+        with atomic_write(tmp_path / name) as temporary:
+            temporary.write_text("half")
+        (tmp_path / name).rename(temporary)  # as if it had been killed before the end
+    assert len(list(tmp_path.iterdir())) == len(kept) + 3
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    remove_leftovers(tmp_path / "missing")
 
 
 def test_two_writers_do_not_meet(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ the one that takes every combination; `pyrovp.commands.tuned` has the other.
 """
 
 import abc
+import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import torch
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -25,7 +27,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from pyrovp.errors import LostProcess, RunError, Stopped
+from pyrovp.errors import BadSettings, LostProcess, NonFiniteLoss, RunError, Stopped
 from pyrovp.train.log import read_rows
 
 __all__ = ["Failure", "Grid", "Members", "Value", "best_validation", "member"]
@@ -36,9 +38,11 @@ class Failure(NamedTuple):
 
     Args:
         reason: In a sentence.
+        lasting: Whether it would fail again: its settings are at fault, and not a full disk.
     """
 
     reason: str
+    lasting: bool = False
 
 
 Value = float | Failure | None
@@ -60,20 +64,24 @@ def member(train: Callable[[], float | None]) -> Value:
         raise
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
-        return Failure(str(error))
+        return Failure(str(error), isinstance(error, NonFiniteLoss | BadSettings))
+    except torch.OutOfMemoryError as error:  # a model that is too large remains so
+        print(f"error: {error}", file=sys.stderr)
+        return Failure(f"{type(error).__name__}: {error}", lasting=True)
     except Exception as error:  # whatever it is, the other members may be sound
         traceback.print_exc()
         return Failure(f"{type(error).__name__}: {error}")
 
 
 def best_validation(folder: Path) -> float | None:
-    """The lowest validation loss of a run; None where there was no validation.
+    """The lowest validation loss of a run; None where none of its validations gave a number.
 
     Args:
         folder: Of the run.
     """
     rows = read_rows(folder / "metrics.jsonl")
-    return min((row["validation"] for row in rows if "validation" in row), default=None)
+    losses = [row["validation"] for row in rows if "validation" in row]
+    return min(filter(math.isfinite, losses), default=None)
 
 
 class Members(Sweeper, abc.ABC):

@@ -9,7 +9,11 @@ takes its contiguous share of B / R items, and together they use just these.
 """
 
 import itertools
+import os
+import signal
 from collections.abc import Iterator
+from multiprocessing import parent_process
+from threading import Thread
 from typing import TypedDict
 
 import torch
@@ -98,10 +102,32 @@ def batches(
         batch_sampler=_Steps(len(dataset), batch_size // ranks, start_step, rank, ranks),
         num_workers=workers,
         pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_the_run,
         # Without one of its own the loader would draw its workers' seed from the ambient one.
         generator=torch.Generator().manual_seed(0),
     )
     return iter(loader)
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Lets SIGTERM and SIGINT end a worker only where the process that it works for sends them.
+
+    Ctrl-C and most clusters send them to all processes at once. A run that is asked to end still
+    takes a step and saves; a worker that was gone by then would end it with an error.
+    """
+    run = parent_process()
+    if run is None or not hasattr(signal, "sigwaitinfo"):  # macOS does not tell who sends
+        return
+    signals = {signal.SIGTERM, signal.SIGINT}
+    # To ignore them would not do: a process that ends sends SIGTERM to its workers and waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def listen() -> None:
+        while signal.sigwaitinfo(signals).si_pid != run.pid:
+            pass
+        os._exit(0)
+
+    Thread(target=listen, daemon=True).start()
 
 
 class _Steps(Sampler[list[int]]):

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from pyrovp.data import batches
 from pyrovp.draw.hierarchy import draw_hierarchy
-from pyrovp.errors import RunError
+from pyrovp.errors import RunError, remedy
 from pyrovp.evaluation import Results, evaluate
+from pyrovp.files import remove_leftovers
 from pyrovp.processes import Processes
 from pyrovp.runs.introduction import introduction
 from pyrovp.runs.parts import Parts, Videos
@@ -72,12 +73,14 @@ class Experiment:
                 self._run(say)
         except OSError as error:
             raise RunError(
-                f"cannot write {error.filename or self.directory.path} ({error.strerror}); make "
-                f"room, or choose another folder with out=..., and the same command goes on"
+                f"cannot write {error.filename or self.directory.path} "
+                f"({error.strerror or error}); "
+                f"{remedy(error, 'choose another folder with out=...')}"
             ) from error
 
     def _run(self, say: Callable[[str], None]) -> None:
         """All of it, in the process that writes."""
+        remove_leftovers(self.directory.path)
         if self.settings.force:
             self.directory.clear()
         if self._together(self._finished(say)):

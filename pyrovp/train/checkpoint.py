@@ -2,29 +2,30 @@
 
 A folder holds `step_00000300.pt`, the newest two of them, and `best.pt`, the weights with the
 lowest validation loss so far. Each is written under another name, flushed to the disk and then
-renamed, so a name always stands for a whole file. The file is torch's zip format: its
-checksums are verified before anything is read (torch itself does not look at them), and it is
-read with `weights_only=True`, which never runs code from a file.
+renamed, so a name always stands for a whole file. A newest checkpoint that is damaged all the
+same becomes `step_00000300.damaged` once the one before it has been loaded.
 """
 
+import math
 import re
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from pyrovp.errors import DamagedCheckpoint, RunError
-from pyrovp.files import atomic_write
+from pyrovp.errors import DamagedCheckpoint, RunError, remedy
+from pyrovp.files import remove_leftovers
 from pyrovp.randomness import generator_states, restore_generators
+from pyrovp.train.checkpoint_file import read_checkpoint, write_checkpoint
 
 __all__ = ["Best", "Checkpoints"]
 
-_VERSION = 1
 _KEEP = 2
 _NAME = re.compile(r"step_(\d{8,})\.pt")
+_STATE = {"step", "objective", "optimizer", "generators", "progress"}
+_BEST = {"step", "loss", "objective"}
 
 
 class Best(NamedTuple):
@@ -37,20 +38,6 @@ class Best(NamedTuple):
 
     step: int
     loss: float
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Reads one file after verifying its checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise DamagedCheckpoint(f"the checksum of its part {damaged} is wrong")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (DamagedCheckpoint, PermissionError, MemoryError):
-        raise
-    except Exception as error:  # a cut or overwritten file fails in many ways
-        raise DamagedCheckpoint(str(error).splitlines()[0]) from error
 
 
 class Checkpoints:
@@ -108,28 +95,32 @@ class Checkpoints:
     ) -> tuple[int, dict[str, Any]] | None:
         """Loads the newest checkpoint that is whole into objective, optimizer and generators.
 
+        Only the run itself, which holds its folder, may ask: what killed writes have left there
+        is removed.
+
         Returns:
             The finished steps and the loop's progress, or None where there is no checkpoint.
 
         Raises:
             DamagedCheckpoint: If there are checkpoints and none is whole.
-            RunError: If a checkpoint belongs to another configuration.
+            RunError: If a checkpoint cannot be read at present, or belongs to another
+                configuration.
         """
-        paths = self.paths()
-        for path in paths:
-            try:
-                content = self._check(path, _read(path))
-            except DamagedCheckpoint as error:
-                self._say(f"{path} is damaged ({error}); trying the checkpoint before it")
-                path.rename(path.with_suffix(".damaged"))  # it must not count as one of two
-                continue
+        remove_leftovers(self._folder)
+        for path, content in self._whole():
+            for other in self.paths():  # not before: as long as none is whole, all of them stay
+                if other == path:
+                    break
+                other.rename(other.with_suffix(".damaged"))  # it must not count as one of two
             objective.load_state_dict(content["objective"])
             optimizer.load_state_dict(content["optimizer"])
             restore_generators(content["generators"])
             return content["step"], content["progress"]
-        if paths:
+        # A run that has lost all it had must not begin again without a word.
+        if left := self.paths() or sorted(self._folder.glob("step_*.damaged")):
             raise DamagedCheckpoint(
-                f"no checkpoint in {self._folder} can be read; start over with force=true"
+                f"no checkpoint in {self._folder} can be read: damaged are "
+                f"{', '.join(path.name for path in left)}; start over with force=true"
             )
         return None
 
@@ -140,20 +131,25 @@ class Checkpoints:
             The finished steps.
 
         Raises:
-            RunError: If there is no checkpoint, none is whole, or it belongs to another
-                configuration.
+            RunError: If there is no checkpoint, none is whole, or one cannot be read at present or
+                belongs to another configuration.
         """
+        for _, content in self._whole():
+            objective.load_state_dict(content["objective"])
+            return content["step"]
         paths = self.paths()
-        for path in paths:
+        found = f"none of its {len(paths)} checkpoints can be read" if paths else "it has none yet"
+        raise RunError(f"no weights in {self._folder}: {found}")
+
+    def _whole(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The checkpoints that are not damaged, newest first."""
+        for path in self.paths():
             try:
-                content = self._check(path, _read(path))
+                content = read_checkpoint(path, self._fingerprint, _STATE)
             except DamagedCheckpoint as error:
                 self._say(f"{path} is damaged ({error}); trying the checkpoint before it")
                 continue
-            objective.load_state_dict(content["objective"])
-            return content["step"]
-        found = f"none of its {len(paths)} checkpoints can be read" if paths else "it has none yet"
-        raise RunError(f"no weights in {self._folder}: {found}")
+            yield path, content
 
     def save_best(self, best: Best, objective: nn.Module) -> None:
         """Keeps the present weights as the best on validation data."""
@@ -161,7 +157,7 @@ class Checkpoints:
         self._write(self._folder / "best.pt", content)
 
     def best(self) -> Best | None:
-        """The best validation so far; None before the first one.
+        """The best validation so far; None before the first one whose loss is a number.
 
         A file from a step that a continued run has yet to reach again is as good as a new one:
         the run will come to the same weights there.
@@ -189,39 +185,19 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            return self._check(path, _read(path))
+            content = read_checkpoint(path, self._fingerprint, _BEST)
         except DamagedCheckpoint as error:
             self._say(f"{path} is damaged ({error}); the next validation replaces it")
             return None
+        return content if math.isfinite(content["loss"]) else None  # early versions kept a NaN
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
-        whole = {"version": _VERSION, "fingerprint": self._fingerprint} | content
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary, temporary.open("wb") as file:
-                torch.save(whole, file)  # to a file of ours: torch's own hides the system's error
-        except (OSError, RuntimeError) as error:
-            # Where writing fails, torch raises an error of its own over the system's.
-            cause = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(cause, OSError):
-                raise
+            write_checkpoint(path, self._fingerprint, content)
+        except OSError as error:
             kept = self.paths()
             last = f"the last one, {kept[0]}, is whole" if kept else "there is none yet"
+            advice = remedy(error, "begin anew in another folder (out=...)")
             raise RunError(
-                f"cannot write the checkpoint {path} ({cause.strerror}); {last}. Make room, and "
-                f"the same command goes on from there"
+                f"cannot write the checkpoint {path} ({error.strerror}); {last}: {advice}"
             ) from error
-
-    def _check(self, path: Path, content: dict[str, Any]) -> dict[str, Any]:
-        if content.get("version") != _VERSION:
-            raise RunError(
-                f"{path} has format {content.get('version')}, this version of pyrovp reads "
-                f"{_VERSION}; use the version that wrote it, or start over with force=true"
-            )
-        if content["fingerprint"] != self._fingerprint:
-            raise RunError(
-                f"{path} belongs to another configuration (fingerprint "
-                f"{content['fingerprint']}, this run's is {self._fingerprint}); start over "
-                f"with force=true, or move the folder away"
-            )
-        return content

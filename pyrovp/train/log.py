@@ -37,13 +37,18 @@ def check_tensorboard() -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl, without a last one that was cut while it was written."""
+    """The rows of a metrics.jsonl, without lines that are none.
+
+    Such as the last one, if it was cut while it was written, or what a disk has lost.
+    """
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            row = json.loads(line)
+        except ValueError:  # no JSON, or not even text
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
     return rows
 
 

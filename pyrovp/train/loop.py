@@ -8,6 +8,7 @@ the step's number. Logging, validating and checkpointing only look: however ofte
 and wherever the run is killed and continued, the weights after step N are the same to the bit.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -125,6 +126,15 @@ def fit(
                 step = run.train(step, steps, batches(step), asked)
             except NonFiniteLoss as error:
                 step = run.go_back(error)
+            except RuntimeError as error:
+                if not asked():
+                    raise
+                # Such as a process that loads data, ended by the same signal while it began. The
+                # step may be half done: nothing is saved.
+                raise Stopped(
+                    "stopped by SIGTERM in the middle of a step; the same command, without "
+                    "force=true, goes on from the last checkpoint"
+                ) from error
             finally:
                 run.log.end()
     return step
@@ -244,7 +254,8 @@ class _Run:
                 return step
             if stop:
                 raise Stopped(
-                    f"stopped by SIGTERM after step {step}; the same command goes on from there"
+                    f"stopped by SIGTERM after step {step}; the same command, without "
+                    f"force=true, goes on from there"
                 )
         raise RunError(
             f"the training data ended after {step} of {steps} steps; use a larger data set, a "
@@ -273,7 +284,7 @@ class _Run:
         kept = f"The last good checkpoint is {paths[0]}" if paths else "No checkpoint was written"
         return (
             f"{kept}. Try a smaller learning rate, a larger frame std, or gradient clipping; "
-            f"train.skip_nonfinite=1 would leave out this one step"
+            f"train.skip_nonfinite={len(self._left_out) + 1} would leave out this step"
         )
 
     def go_back(self, error: NonFiniteLoss) -> int:
@@ -318,7 +329,8 @@ class _Run:
             loss = validate(self.objective, videos, self.seed, self.processes)
             _set_step(self.objective, step - 1)  # where the last step had left it
             self.log.write({"step": step, "validation": loss})
-            if self.checkpoints is not None and (self._best is None or loss < self._best.loss):
+            better = self._best is None or loss < self._best.loss
+            if self.checkpoints is not None and math.isfinite(loss) and better:
                 self._best = Best(step, loss)
                 if self.processes.main:
                     self.checkpoints.save_best(self._best, self.objective)

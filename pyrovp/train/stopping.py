@@ -1,8 +1,8 @@
 """SIGTERM, by which a cluster takes a machine back, asks a run to save and to end.
 
 A training that hears it finishes the step it is at, writes a checkpoint and ends with exit code
-143 (128 + SIGTERM); the same command goes on from there. Anything else ends at once, in order:
-what was being written under a temporary name is removed.
+143 (128 + SIGTERM); the same command goes on from there. Anything else says so and ends at once,
+in order: what was being written under a temporary name is removed.
 """
 
 import signal
@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from pyrovp.errors import Stopped
+from pyrovp.processes import Processes
 
 __all__ = ["asked_to_stop", "ending_on_sigterm"]
 
@@ -34,12 +35,24 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
     """SIGTERM ends the process as an exception does, so that everything open is closed."""
+    came = False
 
     def end(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
         sys.exit(Stopped.code)
 
-    with _answering(end):
-        yield
+    try:
+        with _answering(end):
+            yield
+    except SystemExit:
+        # Not in `end`, which may have come in the middle of another line.
+        if came and Processes.present().main:
+            print(
+                "stopped by SIGTERM; the same command, without force=true, goes on",
+                file=sys.stderr,
+            )
+        raise
 
 
 @contextmanager

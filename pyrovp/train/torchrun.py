@@ -23,6 +23,8 @@ from pyrovp.processes import PRESENT, Processes, contact, patience
 
 __all__ = ["joined"]
 
+_START = "start them with torchrun, or unset RANK"
+
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
@@ -34,9 +36,9 @@ def joined() -> Iterator[Processes]:
 
     Raises:
         RunError: If a process has no GPU of its own although there are GPUs, or they do not
-            find each other.
+            find each other, or the environment does not say which process this is.
     """
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "RANK" not in os.environ or _number("WORLD_SIZE", 1) == 1:
         yield Processes()
         return
     _end_with_torchrun()
@@ -67,16 +69,33 @@ def _end_with_torchrun() -> None:
 
 def _met() -> Processes:
     """The processes of this run, with a table that all of them see."""
-    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, ranks = _number("RANK"), _number("WORLD_SIZE")
+    if not 0 <= rank < ranks:
+        raise RunError(
+            f"RANK={rank} of WORLD_SIZE={ranks} is set in the environment, but processes are "
+            f"counted from 0; {_START}"
+        )
+    local = _number("LOCAL_RANK", rank)
     try:
         with contact():
             store, _, _ = next(rendezvous("env://", timeout=patience()))
     except ValueError as error:
         raise RunError(
             f"RANK={rank} of WORLD_SIZE={ranks} is set in the environment, but the processes "
-            f"cannot meet ({error}); start them with torchrun, or unset RANK"
+            f"cannot meet ({error}); {_START}"
         ) from error
-    return Processes(rank, ranks, int(os.environ.get("LOCAL_RANK", rank)), store)
+    return Processes(rank, ranks, local, store)
+
+
+def _number(name: str, default: int | None = None) -> int:
+    """A whole number of the environment."""
+    text = os.environ.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError:
+        raise RunError(
+            f"{name}={text} is set in the environment, where a whole number is needed; {_START}"
+        ) from None
 
 
 def _connect(processes: Processes) -> None:

@@ -1,5 +1,7 @@
 """Batches: the right items for every step, whoever makes them."""
 
+import multiprocessing
+import subprocess
 from typing import Any
 
 import pytest
@@ -48,6 +50,25 @@ def test_workers_change_nothing() -> None:
     alone, helped = batches(data, 3, start_step=2), batches(data, 3, start_step=2, workers=2)
     for _ in range(4):
         assert same(next(alone), next(helped))
+
+
+@forks
+def test_workers_leave_signals_to_the_process_they_work_for() -> None:
+    """What is sent to all processes at once, as by Ctrl-C and clusters, is the run's to answer."""
+    before = multiprocessing.active_children()
+    stream, alone = batches(small(), 2, workers=2), batches(small(), 2)
+    for _ in range(2):  # one of each worker: both listen
+        assert same(next(stream), next(alone))
+    workers = [w for w in multiprocessing.active_children() if w not in before]
+    assert len(workers) == 2
+    for name in ("TERM", "INT", "TERM"):  # from a process that is not theirs
+        subprocess.run(["kill", f"-{name}", *(str(worker.pid) for worker in workers)], check=True)
+        for _ in range(5):
+            assert same(next(stream), next(alone))
+    for worker in workers:  # as a process does that ends
+        worker.terminate()
+        worker.join(3)
+        assert worker.exitcode == 0
 
 
 def test_resuming_needs_the_step_only() -> None:

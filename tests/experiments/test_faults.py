@@ -37,6 +37,7 @@ def test_sigterm_saves_ends_with_143_and_the_same_command_goes_on(
     outcome = command("+model=rssm", *STEPS)
     assert outcome.code == 143
     assert "stopped by SIGTERM after step 3" in outcome.errors
+    assert "without force=true, goes on" in outcome.errors
     assert "Traceback" not in outcome.errors
     kept = {path.name for path in (outcome.folder / "checkpoint").glob("step_*")}
     assert kept == {"step_00000003.pt"} and not (outcome.folder / "done.json").exists()
@@ -45,6 +46,18 @@ def test_sigterm_saves_ends_with_143_and_the_same_command_goes_on(
     straight = command("+model=rssm", *STEPS, out=tmp_path / "straight")
     expected, found = weights(straight.folder), weights(outcome.folder)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_sigterm_when_nothing_trains_says_so(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(experiment, "evaluate", evaluate)
+    outcome = command("+model=rssm")
+    assert outcome.code == 143 and "Traceback" not in outcome.errors
+    assert outcome.errors.splitlines()[-1].startswith("stopped by SIGTERM; the same command")
 
 
 @contextmanager
@@ -76,3 +89,4 @@ def test_a_full_disk_from_the_start(command: Command) -> None:
         outcome = command("+model=rssm")
     assert outcome.code == 2
     assert "cannot write" in outcome.errors and "File too large" in outcome.errors
+    assert "make room, and the same command goes on; or choose another" in outcome.errors

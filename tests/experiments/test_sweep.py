@@ -100,6 +100,10 @@ def test_best_validation(tmp_path: Path) -> None:
     text = "\n".join(map(json.dumps, [*rows, {"step": 3, "validation": 2.5}]))
     (tmp_path / "metrics.jsonl").write_text(text)
     assert best_validation(tmp_path) == 2
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "validation": NaN}\n')
+    assert best_validation(tmp_path) is None
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "validation": NaN}\n' + text)
+    assert best_validation(tmp_path) == 2
 
 
 def test_a_launcher_that_is_not_installed(

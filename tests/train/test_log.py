@@ -37,6 +37,20 @@ def test_a_line_that_was_cut_by_a_kill(tmp_path: Path) -> None:
     assert read_rows(path) == [row(10), row(20)]
 
 
+@pytest.mark.parametrize(
+    "lost", [b"\xff\xfe\n", b"\0\0\0\n", b"[1]\n", b"5\n", b'{"loss": 1.0}\n', b'{"step": "9"}\n']
+)
+def test_lines_that_are_no_rows(tmp_path: Path, lost: bytes) -> None:
+    lines = [json.dumps(row(step)).encode() + b"\n" for step in (10, 20)]
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(lines[0] + lost + lines[1])
+    assert read_rows(path) == [row(10), row(20)]
+    log = Log(tmp_path, bar=False)
+    log.begin(20, 30)
+    log.end()
+    assert path.read_bytes() == b"".join(lines)
+
+
 def test_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     log = Log(tmp_path, tensorboard=True, bar=False)

@@ -91,6 +91,15 @@ def test_a_worse_validation_leaves_the_best_weights(
     assert Checkpoints(tmp_path / "checkpoint", "toy").best() == Best(10, 1.0)
 
 
+def test_a_validation_that_is_not_finite_is_never_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([float("nan"), 3.0, float("nan"), float("-inf")])
+    monkeypatch.setattr("pyrovp.train.loop.validate", lambda *_: next(losses))
+    run_toy(tmp_path, 20, Cadence(100, 5, 100))
+    assert Checkpoints(tmp_path / "checkpoint", "toy").best() == Best(10, 3.0)
+
+
 def test_validation_disturbs_nothing_and_is_annealed() -> None:
     objective = ToyObjective()
     objective.train()

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pyrovp.errors import RunError
 from pyrovp.processes import Processes, patience
-from pyrovp.train import read_rows
+from pyrovp.train import read_rows, torchrun
+from pyrovp.train.torchrun import joined
 from tests.train.together import Together, joining, shares, train_toy
 
 STEPS = 40
@@ -183,3 +184,23 @@ def test_patience_is_a_positive_number(text: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYROVP_PATIENCE", text)
     with pytest.raises(RunError, match="positive number of seconds"):
         patience()
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"RANK": "abc", "WORLD_SIZE": "2"}, "RANK=abc is set"),
+        ({"RANK": "0", "WORLD_SIZE": "abc"}, "WORLD_SIZE=abc is set"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": ""}, "LOCAL_RANK= is set"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "counted from 0"),
+    ],
+)
+def test_variables_that_torchrun_has_not_set(
+    variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchrun, "_end_with_torchrun", lambda: None)  # this process is pytest's
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunError, match=f"{said}.*; start them with torchrun, or unset RANK"):
+        with joined():
+            pytest.fail("nothing may be joined")

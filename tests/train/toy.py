@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pyrovp.files import atomic_write
 from pyrovp.train import Cadence, Checkpoints, Log, Update, fit
 
-__all__ = ["ToyBound", "ToyObjective", "run_toy", "toy_adam", "toy_videos"]
+__all__ = ["ToyBound", "ToyObjective", "run_toy", "toy_adam", "toy_videos", "trained"]
 
 
 CADENCE = Cadence(5, 10, 7)
@@ -73,6 +73,17 @@ def toy_videos(step: int) -> Iterator[Tensor]:
 def toy_adam(objective: nn.Module) -> torch.optim.Adam:
     """An optimiser with moments to restore."""
     return torch.optim.Adam(objective.parameters(), lr=0.05)
+
+
+def trained(steps: int = 3) -> tuple[ToyObjective, torch.optim.Adam]:
+    """An objective and an optimiser whose moments are not zero."""
+    objective = ToyObjective()
+    optimizer = toy_adam(objective)
+    for _, video in zip(range(steps), toy_videos(0), strict=False):
+        optimizer.zero_grad()
+        objective(video).loss.backward()
+        optimizer.step()
+    return objective, optimizer
 
 
 def run_toy(
