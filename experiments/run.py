@@ -22,9 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pyrovp.commands.command_line import run_command, stopping_at
+from pyrovp.commands.explained import check_fields, check_given, plain
 from pyrovp.commands.requeue import saving_first
 from pyrovp.commands.sweep import Value, best_validation, member
-from pyrovp.errors import RunError
+from pyrovp.data import DataError
+from pyrovp.errors import BadSettings, RunError
 from pyrovp.process import settled, tune_allocator
 from pyrovp.processes import Processes
 from pyrovp.runs.experiment import Experiment
@@ -66,13 +68,22 @@ def train(config: DictConfig, model: str, data: str) -> float | None:
         Its best validation loss, if there was a validation.
 
     Raises:
-        RunError: If the configuration makes no run, or the run cannot go on.
+        BadSettings: If the configuration makes no run.
+        RunError: If a run cannot be begun here, or cannot go on.
     """
     try:
+        check_fields(config, Settings)
+        check_given(config, model)
         settings = cast(Settings, OmegaConf.to_object(config))
         experiment = Experiment(settings, model, data)
-    except (ValueError, OmegaConfBaseException) as error:
+    except RunError:
+        raise
+    except DataError as error:  # of files, which may come back
         raise RunError(str(error)) from error
+    except OmegaConfBaseException as error:
+        raise BadSettings(plain(error)) from error
+    except ValueError as error:
+        raise BadSettings(str(error)) from error
     with settled():
         experiment.run()
     return best_validation(experiment.directory.path)

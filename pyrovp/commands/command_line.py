@@ -11,17 +11,9 @@ from pathlib import Path
 
 from hydra.core.plugins import Plugins
 
+from pyrovp.commands.choices import check_choices, choices, is_override, own_folders
 from pyrovp.commands.help_text import COMMON, key_rows, page
-from pyrovp.commands.hydra_job import (
-    ASKING,
-    arrange_completion,
-    check_choices,
-    choices,
-    is_override,
-    own_folders,
-    run_hydra,
-    stopping_at,
-)
+from pyrovp.commands.hydra_job import ASKING, arrange_completion, run_hydra, stopping_at
 from pyrovp.commands.sweep import Grid
 from pyrovp.commands.tuned import Tuned
 from pyrovp.errors import RunError

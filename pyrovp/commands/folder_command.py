@@ -28,17 +28,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pyrovp.commands.choices import check_choices, choices, is_override, own_folders
 from pyrovp.commands.help_text import COMMON, commented, key_rows, page
-from pyrovp.commands.hydra_job import (
-    ASKING,
-    arrange_completion,
-    check_choices,
-    choices,
-    is_override,
-    own_folders,
-    run_hydra,
-    stopping_at,
-)
+from pyrovp.commands.hydra_job import ASKING, arrange_completion, run_hydra, stopping_at
 from pyrovp.errors import RunError
 from pyrovp.processes import Processes
 

@@ -8,24 +8,27 @@ finished is not run again, what was under way goes on from its checkpoint, and e
 drawn from the trials before it and a seed of its own, so that a search with one trial at a time
 takes the same way however often it was broken off.
 
+A trial fails if its loss is not finite or its settings make no run. What is no fault of its
+settings, a full disk or a lost machine, stops the search, which takes the trial up again.
+
 The sampler is Optuna's tree-structured Parzen estimator (Akiba et al., Optuna: A Next-generation
 Hyperparameter Optimization Framework, 2019, https://arxiv.org/abs/1907.10902).
 """
 
-import fcntl
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 
-from pyrovp.commands.sweep import Failure, Members
+from pyrovp.commands.journal import alone, sound
+from pyrovp.commands.sweep import Failure, Members, Value
 from pyrovp.errors import RunError
 from pyrovp.processes import Processes
 from pyrovp.runs.run_directory import fingerprint
+from pyrovp.runs.settings import TrainSettings
 
 __all__ = ["Tuned"]
 
@@ -58,8 +61,10 @@ class Tuned(Members):
         at_once = trials if max_batch_size is None else max_batch_size
         counts = {"trials": trials, "max_batch_size": at_once, "random": random}
         for name, number in counts.items():
-            if number < 1:
-                raise RunError(f"hydra.sweeper.{name} must be at least 1, got {number}")
+            if not isinstance(number, int) or number < 1:
+                raise RunError(
+                    f"hydra.sweeper.{name} must be a whole number of at least 1, got {number}"
+                )
         self.trials = trials
         self.at_once = at_once
         self.random = random
@@ -80,36 +85,67 @@ class Tuned(Members):
             )
         space = {o.get_key_element(): self._distribution(o) for o in searched}
         path = self._journal(fixed, [str(o.input_line) for o in searched])
-        with _alone(path):
-            storage = self.optuna.storages
-            study = self.optuna.create_study(
+        with alone(path):
+            study = self._study(path)
+            print(f"a search of {self.trials} trials, written down in {path}")
+            passing = self._search(study, space, fixed, path)
+            found = self._report(study)
+        if passing is not None:
+            raise RunError(
+                f"the search has stopped, for a reason that lies outside of what is searched; "
+                f"when it is mended, the same command takes the trial up again: {passing}"
+            )
+        self.conclude()
+        if not found:
+            raise RunError(
+                f"none of the {len(_ended(study, space))} trials of this search has come to a "
+                f"validation loss; change what is searched or kept fixed, raise "
+                f"hydra.sweeper.trials, or remove {path} to try the same ones again"
+            )
+
+    def _study(self, path: Path) -> Any:
+        """The trials so far."""
+        storage = self.optuna.storages
+        with sound(path):
+            return self.optuna.create_study(
                 storage=storage.JournalStorage(storage.journal.JournalFileBackend(str(path))),
                 study_name="pyrovp",
                 load_if_exists=True,
             )
-            print(f"a search of {self.trials} trials, written down in {path}")
-            self._search(study, space, fixed)
-            self._report(study)
-        self.conclude()
 
-    def _search(self, study: Any, space: Mapping[str, Any], fixed: Sequence[str]) -> None:
-        """Runs trials until there are as many as were asked for."""
+    def _search(
+        self, study: Any, space: Mapping[str, Any], fixed: Sequence[str], path: Path
+    ) -> str | None:
+        """Runs trials until there are as many as were asked for.
+
+        Returns:
+            Why not, where one has ended for a reason that its settings are not to blame for.
+        """
         while room := min(self.at_once, self.trials - len(_ended(study, space))):
             if room < 0:  # an earlier command has asked for more
-                return
+                break
             begun = [t for t in _complete(study, space) if not t.state.is_finished()][:room]
             for _ in range(room - len(begun)):
-                begun.append(self._ask(study, space))
+                with sound(path):
+                    begun.append(self._ask(study, space))
             batch = [[*fixed, *(f"{key}={trial.params[key]}" for key in space)] for trial in begun]
-            for trial, value in zip(begun, self.launch(batch, begun[0].number), strict=True):
-                if value is None:
-                    raise RunError(
-                        "this run has no validation loss to compare; use a train.validate_every "
-                        "of at most train.steps, and train.validate_sequences above 0"
-                    )
-                failed = isinstance(value, Failure)
-                state = self.optuna.trial.TrialState.FAIL if failed else None
-                study.tell(trial.number, None if failed else value, state=state)
+            values = self.launch(batch, begun[0].number)
+            for trial, value in zip(begun, values, strict=True):
+                with sound(path):
+                    self._tell(study, trial.number, value)
+            for value in values:
+                if isinstance(value, Failure) and not value.lasting:
+                    return value.reason
+        return None
+
+    def _tell(self, study: Any, number: int, value: Value) -> None:
+        """Writes down what has become of a trial; nothing where it is to be taken up again."""
+        if isinstance(value, Failure) and not value.lasting:
+            return
+        if value is None or isinstance(value, Failure):  # None: no validation gave a number
+            study.tell(number, state=self.optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(number, value)
 
     def _ask(self, study: Any, space: Mapping[str, Any]) -> Any:
         """A new trial."""
@@ -148,21 +184,15 @@ class Tuned(Members):
             resolve=True,
         )
         train = settings["train"]
+        _check_validation(train)
         budget = [settings["seed"], train["steps"], train["validate_every"]]
         budget += [train["validate_sequences"], self.seed, self.random]
         name = fingerprint({**settings, "search": [sorted(searched), budget]})
         folder = Path(self.config.hydra.sweep.dir) / ".searches"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"cannot write to {folder} ({error.strerror}); choose another folder, for "
-                f"example out=/tmp/runs"
-            ) from None
         return folder / f"{chosen['model']}-{chosen['data']}-{name}.journal"
 
-    def _report(self, study: Any) -> None:
-        """The trials, best first."""
+    def _report(self, study: Any) -> bool:
+        """Prints the trials, best first; returns whether there are any."""
         trials = [t for t in study.get_trials(deepcopy=False) if t.value is not None]
         lines = [
             f"  {trial.value:<12.6g}" + " ".join(f"{k}={v}" for k, v in trial.params.items())
@@ -170,6 +200,7 @@ class Tuned(Members):
         ]
         if lines:
             print("\n".join(["", "validation loss and settings, best first:", *lines]))
+        return bool(lines)
 
 
 def _complete(study: Any, space: Mapping[str, Any]) -> list[Any]:
@@ -179,6 +210,28 @@ def _complete(study: Any, space: Mapping[str, Any]) -> list[Any]:
 
 def _ended(study: Any, space: Mapping[str, Any]) -> list[Any]:
     return [trial for trial in _complete(study, space) if trial.state.is_finished()]
+
+
+def _check_validation(train: Mapping[str, Any]) -> None:
+    """Refuses runs that could not be compared, before the first of them.
+
+    Args:
+        train: Settings of the training, as far as they are not searched.
+
+    Raises:
+        RunError: If there is no validation, or a setting is out of its range.
+    """
+    try:
+        settings = TrainSettings(**train)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    if not settings.validates:
+        raise RunError(
+            f"train.validate_every={settings.validate_every}, train.validate_sequences="
+            f"{settings.validate_sequences} and train.steps={settings.steps} make no validation, "
+            f"and a search compares validation losses; use a train.validate_every of at most "
+            f"train.steps, and train.validate_sequences above 0"
+        )
 
 
 def _listed(override: Override) -> Iterator[str]:
@@ -201,14 +254,3 @@ def _optuna() -> Any:
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keeps a second command out of a search; the kernel lets go when this process ends."""
-    with path.with_suffix(".lock").open("w") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise RunError(f"another process is at work on the search {path}") from None
-        yield

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from pyrovp.errors import RunError
 from pyrovp.runs.nodes import brief, made, named
 
 __all__ = ["brief", "choose_device", "device_name", "make", "make_guide"]
@@ -51,7 +52,7 @@ def choose_device(name: str, local: int = 0) -> torch.device:
             named it gets the one of its number.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If there is no such device; a RunError if this machine has not got it.
     """
     if name == "auto":
         return torch.device(f"cuda:{local}" if torch.cuda.is_available() else "cpu")
@@ -62,7 +63,7 @@ def choose_device(name: str, local: int = 0) -> torch.device:
         return torch.device("cpu")
     count, index = torch.cuda.device_count(), int(match[1] or local)
     if index >= count:
-        raise ValueError(
+        raise RunError(  # on another machine the same settings make a run
             f"device={name} was asked for, but torch {torch.__version__} sees {count} CUDA "
             f"devices here; use device=auto, or device=cpu"
         )

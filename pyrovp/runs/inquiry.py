@@ -23,7 +23,7 @@ from pyrovp.analysis.record import finite, record
 from pyrovp.data import KeyedVideos, batches
 from pyrovp.draw import draw
 from pyrovp.environment import environment
-from pyrovp.errors import RunError
+from pyrovp.errors import RunError, remedy
 from pyrovp.evaluation import weights_hash
 from pyrovp.files import atomic_write
 from pyrovp.randomness import seed_noise, undisturbed
@@ -212,7 +212,10 @@ class Inquiry:
             with atomic_write(self.path / _RECORD) as temporary:
                 temporary.write_text(json.dumps(finite(found), indent=2, allow_nan=False) + "\n")
         except OSError as error:
-            raise RunError(f"cannot write to {self.path} ({error.strerror})") from None
+            raise RunError(
+                f"cannot write to {error.filename or self.path} ({error.strerror or error}); "
+                f"{remedy(error, 'copy the run to another folder')}"
+            ) from None
         return found
 
 

@@ -9,6 +9,7 @@ import torch
 from pyrovp.describe import describe, unseen_levels
 from pyrovp.runs.build import brief, device_name
 from pyrovp.runs.parts import Parts
+from pyrovp.words import counted
 
 __all__ = ["introduction"]
 
@@ -45,4 +46,5 @@ def _fewer(parts: Parts) -> Iterator[str]:
     }
     for key, (wanted, videos) in asked.items():
         if videos is not None and len(videos) < wanted:
-            yield f"{key}={wanted}, but {videos.split} has {len(videos)} clips: all are used"
+            found = counted(len(videos), "clip")
+            yield f"{key}={wanted}, but {videos.split} has {found}: all are used"

@@ -147,7 +147,7 @@ class Parts:
         try:
             return make("data", self.settings.data, split=split, size=size, **given)
         except DataError as error:
-            raise ValueError(f"{error} ({which[split]})") from error
+            raise DataError(f"{error} ({which[split]})") from error
 
     def _check_frames(self) -> None:
         """What the model takes as given, and what only leads its guide, leaves frames to model."""

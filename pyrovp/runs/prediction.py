@@ -13,7 +13,9 @@ long a video is, only its last frames are held.
 import json
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, cast
 
@@ -32,6 +34,7 @@ from pyrovp.files import atomic_write
 from pyrovp.predict import OnlineFilter
 from pyrovp.randomness import seed_noise, undisturbed
 from pyrovp.runs.trained import load
+from pyrovp.words import counted
 
 __all__ = ["Prediction", "PredictionSettings"]
 
@@ -54,7 +57,8 @@ class PredictionSettings:
         horizon: Frames that are predicted; None: as many as in the run's evaluation.
         samples: Futures.
         crop: "centre", the largest square in a frame's middle, or "whole", squeezed to a square.
-        out: Folder of the files; None: one named after the video in the run's.
+        out: Folder of the files; None: one named after the video in the run's, and after its
+            path as well where another video of that name was there first.
         weights: "last", or "best" on validation data.
         seed: Key of the noise.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
@@ -113,10 +117,7 @@ class Prediction:
         self.online = OnlineFilter(
             self.trained.model, self.trained.guide, particles=min(settings.samples, PARTICLES)
         )
-        name = self.video.resolve().stem
-        if settings.number is not None:
-            name = f"{name}-{settings.number}"
-        self.path = Path(settings.out or self.trained.path / "predictions" / name).expanduser()
+        self.path = self._own() if settings.out is None else Path(settings.out).expanduser()
 
     def run(self, say: Callable[[str], None] = print) -> None:
         """Follows the video, predicts, and writes what there is to see.
@@ -137,9 +138,9 @@ class Prediction:
         futures = Futures(given, future.frames[:, 0].float().cpu(), truth, seen - len(given))
         beside = f", beside {len(truth)} that did follow" if len(truth) else ""
         say(
-            f"{run.name} trained on {run.data} for {run.step} steps, on {run.device}: after "
-            f"{seen} frames of {self.video.name}, {settings.samples} samples of {self.horizon} "
-            f"frames{beside}"
+            f"{run.name} trained on {run.data} for {counted(run.step, 'step')}, on {run.device}: "
+            f"after {counted(seen, 'frame')} of {self.video.name}, "
+            f"{counted(settings.samples, 'sample')} of {counted(self.horizon, 'frame')}{beside}"
         )
         try:
             self._write(futures, future.changes[:, 0].cpu(), say)
@@ -148,6 +149,22 @@ class Prediction:
                 f"cannot write to {self.path} ({error.strerror}); choose another folder, for "
                 "example out=/tmp/prediction"
             ) from None
+
+    def _own(self) -> Path:
+        """A folder of the run's, named after the video and, if another has the name, its path."""
+        whole = self.video.resolve()
+        name = (
+            whole.stem if self.settings.number is None else f"{whole.stem}-{self.settings.number}"
+        )
+        path = self.trained.path / "predictions" / name
+        with suppress(OSError, ValueError):
+            facts = json.loads((path / "prediction.json").read_text())
+            if (facts.get("video"), facts["asked"]["number"]) != (
+                str(whole),
+                self.settings.number,
+            ):
+                return path.with_name(f"{name}-{sha256(str(whole).encode()).hexdigest()[:8]}")
+        return path
 
     def _resolution(self) -> int:
         """Of the run's frames; asks the data set, which may be elsewhere, only if it must."""
@@ -170,8 +187,8 @@ class Prediction:
         seen = self.online.seen
         if context is not None and seen < context:
             raise DataError(
-                f"{self.video} has {seen} frames, but context={context} should be given; use "
-                f"context={seen} or fewer"
+                f"{self.video} has {counted(seen, 'frame')}, but context={context} should be "
+                f"given; use context={seen} or fewer"
             )
         frames = torch.stack(list(given))
         return frames, torch.stack(truth) if truth else frames[:0]
@@ -200,6 +217,7 @@ class Prediction:
             "data": run.data,
             "step": run.step,
             "asked": asdict(self.settings),
+            "video": str(self.video.resolve()),
             "given": self.online.seen,
             "horizon": self.horizon,
             "truth": len(futures.truth),

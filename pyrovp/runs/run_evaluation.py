@@ -29,7 +29,7 @@ from pyrovp.analysis.record import finite
 from pyrovp.data import DataError, KeyedVideos
 from pyrovp.describe import count_parameters, unseen_levels
 from pyrovp.environment import environment
-from pyrovp.errors import RunError
+from pyrovp.errors import RunError, remedy
 from pyrovp.evaluation import Results, Shards, evaluate, key_of, weights_hash
 from pyrovp.evaluation.chosen import FVD_CONTEXT, Weights, choose
 from pyrovp.evaluation.futures import ROWS
@@ -236,7 +236,10 @@ class RunEvaluation:
                 temporary.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
             shards.drop_others()
         except OSError as error:
-            raise RunError(f"cannot write to {self.path} ({error.strerror})") from None
+            raise RunError(
+                f"cannot write to {error.filename or self.path} ({error.strerror or error}); "
+                f"{remedy(error, 'copy the run to another folder')}"
+            ) from None
         return found
 
     def _evaluate(self, shards: Shards) -> Results:

@@ -127,6 +127,11 @@ class TrainSettings:
         if self.precision not in ("float32", "tf32", "bf16"):
             raise ValueError(f"train.precision is float32, tf32 or bf16, got {self.precision!r}")
 
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation."""
+        return self.validate_sequences > 0 and self.validate_every <= self.steps
+
 
 @dataclass
 class EvaluateSettings:
@@ -205,13 +210,13 @@ def check_settings(settings: Settings) -> None:
     _at_least("seed", settings.seed, 0)
     length, context = settings.data.get("length"), settings.evaluate.context
     if isinstance(length, int) and context >= length:
+        smaller = f"use evaluate.context={length // 2}, say, or" if length > 1 else "use"
         raise ValueError(
             f"evaluate.context={context} takes in as many frames as a training clip has "
-            f"(data.length={length}) or more; use evaluate.context={max(1, length // 2)}, say, "
-            f"or a larger data.length"
+            f"(data.length={length}) or more; {smaller} a larger data.length"
         )
     train, best = settings.train, settings.evaluate.checkpoint == "best"
-    if best and (train.validate_sequences == 0 or train.validate_every > train.steps):
+    if best and not train.validates:
         raise ValueError(
             f"evaluate.checkpoint=best needs a validation, but train.validate_every="
             f"{train.validate_every}, train.validate_sequences={train.validate_sequences} and "
@@ -230,6 +235,8 @@ def check_settings(settings: Settings) -> None:
             f"device={settings.device} is one GPU, and there are {ranks} processes; "
             f"use device=cuda, and CUDA_VISIBLE_DEVICES to choose among the GPUs"
         )
+    if not settings.out:
+        raise ValueError("out is empty; give the folder of all runs")
     if Path(settings.out).is_file():
         raise ValueError(f"out={settings.out} is a file; give the folder of all runs")
 

@@ -291,6 +291,7 @@ def test_a_folder_that_cannot_be_written(ask: Asked, runs: Path) -> None:
     (folder(runs) / "analyses").write_text("")
     outcome = ask(folder(runs), "analysis=level_kl", *FEW)
     assert outcome.code == 2 and "cannot write to" in outcome.errors
+    assert "move it away, or copy the run to another folder" in outcome.errors
 
 
 def test_help(ask: Asked) -> None:

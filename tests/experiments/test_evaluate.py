@@ -174,3 +174,4 @@ def test_a_folder_that_cannot_be_written(call: Evaluate, run: Path) -> None:
     (run / "evaluations").touch()
     outcome = call(run)
     assert outcome.code == 2 and "cannot write to" in outcome.errors
+    assert "move it away, or copy the run to another folder" in outcome.errors

@@ -97,10 +97,9 @@ def test_the_two_commands(run: Command, root: Path, tmp_path: Path) -> None:
     counts = {split: part.videos for split, part in splits.items()}
     assert sum(counts.values()) == 6 and min(counts.values()) >= 1
     assert found["sequences"] == counts["test"]
-    said = "train.validate_sequences=64, but validation has {validation} clips: all are used"
-    assert "note: " + said.format(**counts) in outcome.output
-    said = "evaluate.sequences=64, but test has {test} clips: all are used"
-    assert "note: " + said.format(**counts) in outcome.output
+    for key, split in (("train.validate_sequences", "validation"), ("evaluate.sequences", "test")):
+        clips = "1 clip" if counts[split] == 1 else f"{counts[split]} clips"
+        assert f"note: {key}=64, but {split} has {clips}: all are used" in outcome.output
     assert "is finished" in run(*asked).output
 
 

@@ -130,10 +130,23 @@ def test_what_is_written_is_the_filters_forecast(
 def test_a_video_that_ends_early_is_shown_as_far_as_it_goes(
     command: Command, tmp_path: Path
 ) -> None:
-    outcome = command(f"video={array(tmp_path / 'clip.npy')}", "context=7", "horizon=5")
+    outcome = command(f"video={array(tmp_path / 'early.npy')}", "context=7", "horizon=5")
     assert "beside 2 that did follow" in outcome.output
-    with np.load(outcome.out / "clip" / "samples.npz") as arrays:
+    with np.load(outcome.out / "early" / "samples.npz") as arrays:
         assert arrays["truth"].shape[0] == 2 and arrays["samples"].shape[:2] == (3, 5)
+
+
+def test_two_videos_of_one_name_have_two_folders(command: Command, tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        array(tmp_path / place / "twin.npy", frames=7 if place == "a" else 8)
+    for place in ("a", "b", "b", "a"):
+        outcome = command(f"video={tmp_path}/{place}/twin.npy", "samples=1", "horizon=1")
+        assert outcome.code == 0, outcome.errors
+    found = sorted(outcome.out.glob("twin*"))
+    facts = [json.loads((folder / "prediction.json").read_text()) for folder in found]
+    assert [one["given"] for one in facts] == [7, 8]
+    assert found[0].name == "twin" and re.fullmatch(r"twin-[0-9a-f]{8}", found[1].name)
 
 
 def test_a_folder_of_images_and_one_of_several(command: Command, tmp_path: Path) -> None:
@@ -150,8 +163,8 @@ def test_many_samples_are_drawn_in_rounds(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyrovp.runs.prediction.PARTICLES", 2)
-    outcome = command(f"video={array(tmp_path / 'clip.npy')}", "samples=5", "horizon=2")
-    with np.load(outcome.out / "clip" / "samples.npz") as arrays:
+    outcome = command(f"video={array(tmp_path / 'rounds.npy')}", "samples=5", "horizon=2")
+    with np.load(outcome.out / "rounds" / "samples.npz") as arrays:
         assert len(np.unique(arrays["samples"].reshape(5, -1), axis=0)) == 5
 
 

@@ -1,11 +1,14 @@
 """What a user may get wrong: refused before training, in a sentence that says what to do."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from experiments import run
+from pyrovp.runs.settings import Settings, check_settings
 from tests.experiments.tiny import Outcome
 
 Command = Callable[..., Outcome]
@@ -30,7 +33,7 @@ BAD = {
     ),
     "a gate of nothing": (
         ["+model=dlh", "model.gate={_target_: pyrovp.MixtureGate, size: 0}"],
-        ["model.gate: ", "size is at least 1, got 0"],
+        ["model.gate: ", "size must be a whole number of at least 1, got 0"],
     ),
     "a rule for a gate": (
         ["+model=dlh", "model.gate={_target_: pyrovp.VaDE}"],
@@ -76,12 +79,23 @@ BAD = {
     "context too long": (
         ["+model=dlh", "evaluate.context=6"], ["evaluate.context=6", "data.length=6", "larger"],
     ),
+    "no context fits": (
+        ["+model=dlh", "data.length=1", "evaluate.context=1"],
+        ["evaluate.context=1", "(data.length=1) or more; use a larger data.length"],
+    ),
+    "no value": (
+        ["+model=dlh", "train.steps=null"],
+        ["train.steps=null: a whole number is needed; leave it out for its default"],
+    ),
+    "no list": (["+model=dlh", "optimiser.betas=null"], ["betas=null: a list of numbers is need"]),
+    "no folder": (["+model=dlh", "out=null"], ["out=null: a name is needed"]),
     "frame size": (["+model=dlh", "data.resolution=24"], ["24", "32, 64"]),
     "no noise": (["+model=dlh", "model.std=0"], ["standard deviation", "positive", "0"]),
-    "no levels": (["+model=cwvae", "model.levels=0"], ["at least 1 level", "got 0"]),
+    "no levels": (["+model=cwvae", "model.levels=0"], ["levels must be", "at least 1, got 0"]),
     "channels": (["+model=dlh", "channels=3"], ["channels=3", "have 1", "data.channels"]),
     "frames that do not fit": (
-        ["+model=dlh", "model.resolution=32"], ["do not fit", "[N, 1, 32, 32]", "[6, 1, 16, 16]"],
+        ["+model=dlh", "model.resolution=32"],
+        ["do not fit", "frames are [1, 16, 16]", "this model's are [1, 32, 32]"],
     ),
     "annealing from nothing": (
         ["+model=dlh", "elbo=trace", "objective.beta.start=0"], ["above 0", "elbo=hierarchy"],
@@ -137,6 +151,37 @@ def test_a_folder_that_cannot_be_written(command: Command, tmp_path: Path) -> No
         outcome = command("+model=dlh", out=out)
         assert outcome.code == 2
         assert "folder" in outcome.errors and str(tmp_path / "file") in outcome.errors
+
+
+@pytest.mark.parametrize("flags", [(), ("-m",), ("+tune=lr",)])
+def test_a_folder_whose_variable_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    flags: tuple[str, ...],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "+model=dlh", "out=", *flags])
+    monkeypatch.setattr(run, "tune_allocator", lambda: None)
+    monkeypatch.setattr(run, "Experiment", lambda *_: pytest.fail("a run was begun"))
+    with pytest.raises(SystemExit, match="2"):
+        run.main()
+    assert "out is empty" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_settings_without_a_folder() -> None:
+    settings = Settings({}, {}, {}, {}, {}, out="")
+    with pytest.raises(ValueError, match="out is empty; give the folder of all runs"):
+        check_settings(settings)
+
+
+def test_what_is_in_the_way_of_a_run(command: Command) -> None:
+    outcome = command("+model=rssm")
+    (outcome.folder / "done.json").unlink()
+    (outcome.folder / "metrics.json").unlink()
+    (outcome.folder / "metrics.json").mkdir()
+    again = command("+model=rssm")
+    assert again.code == 2 and "Traceback" not in again.errors
+    assert "(Is a directory)" in again.errors and "move it away" in again.errors
+    assert "make room" not in again.errors
 
 
 def test_tensorboard_that_is_not_installed(

@@ -10,11 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from experiments import run
-from pyrovp.errors import RunError
+from pyrovp.commands.sweep import Failure, member
+from pyrovp.data import DataError
+from pyrovp.errors import NonFiniteLoss, RunError
 from pyrovp.runs.run_directory import RunDirectory
 from pyrovp.runs.settings import Settings
+from tests.experiments.test_faults import files_of_at_most
 from tests.experiments.tiny import Outcome
 
 pytest.importorskip("optuna")
@@ -30,6 +35,7 @@ class Valley:
     best: float = 1e-3
     interrupted_at: int = 0
     failing_at: int = 0
+    fault: Exception = field(default_factory=lambda: NonFiniteLoss("diverged", 1))
     silent: bool = False
     tried: list[float] = field(default_factory=list)
 
@@ -39,7 +45,7 @@ class Valley:
         if len(self.tried) == self.interrupted_at:
             raise KeyboardInterrupt
         if len(self.tried) == self.failing_at:
-            raise RunError("diverged")
+            raise self.fault
         if not self.silent:
             folder.mkdir(parents=True, exist_ok=True)
             row = {"step": 1, "validation": math.log10(lr / self.best) ** 2}
@@ -113,6 +119,107 @@ def test_failures_count_and_are_listed(command: Command, valley: Valley) -> None
         "error: 1 of the 3 members that ran failed; the others are done:",
         f"  optimiser.lr={valley.tried[1]}: diverged",
     ]
+    assert command(*SEARCH, "hydra.sweeper.trials=3").code == 0 and len(valley.tried) == 3
+
+
+@pytest.mark.parametrize("fault", [RunError("the disk is full"), RuntimeError("a lost GPU")])
+def test_a_fault_outside_of_the_settings_burns_no_trial(
+    command: Command, valley: Valley, tmp_path: Path, fault: Exception
+) -> None:
+    straight = command(*SEARCH, "hydra.sweeper.trials=4", out=tmp_path / "a")
+    way, valley.tried = valley.tried, []
+    valley.failing_at, valley.fault = 2, fault
+    outcome = command(*SEARCH, "hydra.sweeper.trials=4", out=tmp_path / "b")
+    assert outcome.code == 2 and valley.tried == way[:2] and len(table(outcome)) == 1
+    last = outcome.errors.splitlines()[-1]
+    assert "same command takes the trial up again: " in last and last.endswith(str(fault))
+    valley.failing_at = 0
+    continued = command(*SEARCH, "hydra.sweeper.trials=4", out=tmp_path / "b")
+    assert continued.code == 0 and valley.tried == [*way[:2], *way[1:]]
+    assert table(continued) == table(straight)
+
+
+def test_the_others_of_a_batch_are_kept(command: Command, valley: Valley) -> None:
+    valley.failing_at, valley.fault = 1, RunError("the disk is full")
+    three = ("hydra.sweeper.trials=3", "hydra.sweeper.max_batch_size=3")
+    assert command(*SEARCH, *three).code == 2
+    valley.failing_at = 0
+    assert command(*SEARCH, *three).code == 0
+    assert len(valley.tried) == 4 and valley.tried[3] == valley.tried[0]
+
+
+def test_bad_settings_fail_their_trials(command: Command, valley: Valley) -> None:
+    outcome = command(*SEARCH, "hydra.sweeper.trials=2", "train.batch=-1,-2")
+    assert outcome.code == 2 and "has stopped" not in outcome.errors
+    assert "error: 2 of the 2 members that ran failed" in outcome.errors and not valley.tried
+
+
+@pytest.mark.parametrize(
+    ("error", "lasting"),
+    [
+        (NonFiniteLoss("diverged", 1), True),
+        (ValueError("std is positive"), True),
+        (torch.OutOfMemoryError("too large"), True),
+        (DataError("no such file"), False),
+        (RunError("the disk is full"), False),
+        (OSError("unreachable"), False),
+    ],
+)
+def test_which_failures_last(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, lasting: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "Experiment", refuse)
+    settings = OmegaConf.create({})
+    failure = member(lambda: run.train(settings, "rssm", "moving_digits"))
+    assert isinstance(failure, Failure) and failure.lasting == lasting
+    assert str(error) in failure.reason
+
+
+def test_no_trial_with_a_value(command: Command, valley: Valley) -> None:
+    valley.silent = True  # or all of them NaN
+    for _ in range(2):
+        outcome = command(*SEARCH, "hydra.sweeper.trials=2")
+        assert outcome.code == 2 and len(valley.tried) == 2
+        assert "none of the 2 trials of this search has come to a valid" in outcome.errors
+
+
+def test_a_journal_that_was_cut_short(command: Command, valley: Valley, tmp_path: Path) -> None:
+    straight = command(*SEARCH, "hydra.sweeper.trials=3", out=tmp_path / "a")
+    way, valley.tried = valley.tried, []
+    first = command(*SEARCH, "hydra.sweeper.trials=2", out=tmp_path / "b")
+    (journal,) = first.out.glob(".searches/*.journal")
+    journal.write_bytes(journal.read_bytes()[:-9])  # in what is said of the second trial
+    outcome = command(*SEARCH, "hydra.sweeper.trials=3", out=tmp_path / "b")
+    assert outcome.code == 0, outcome.errors
+    assert valley.tried == [*way[:2], *way[1:]] and table(outcome) == table(straight)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\x00\n", b"{cut\n", b"{}\n", b"[]\n"])
+def test_a_damaged_journal(command: Command, valley: Valley, garbage: bytes) -> None:
+    outcome = command(*SEARCH, "hydra.sweeper.trials=1")
+    (journal,) = outcome.out.glob(".searches/*.journal")
+    journal.write_bytes(journal.read_bytes() + garbage)
+    damaged = command(*SEARCH, "hydra.sweeper.trials=2")
+    assert damaged.code == 2 and f"{journal} is damaged" in damaged.errors
+    assert "move it away" in damaged.errors and "Traceback" not in damaged.errors
+    assert len(valley.tried) == 1
+
+
+def test_a_journal_on_a_full_disk(command: Command, valley: Valley) -> None:
+    with files_of_at_most(50):
+        full = command(*SEARCH, "hydra.sweeper.trials=1")
+    assert full.code == 2 and not valley.tried and "Traceback" not in full.errors
+    assert "cannot write down the search in" in full.errors and "make room" in full.errors
+    assert command(*SEARCH, "hydra.sweeper.trials=1").code == 0
+
+
+def test_a_folder_that_is_a_file(command: Command, valley: Valley, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = command(*SEARCH, out=tmp_path / "file")
+    assert outcome.code == 2 and "move it away" in outcome.errors, outcome.errors
 
 
 def test_one_command_at_a_time(command: Command, valley: Valley) -> None:
@@ -154,7 +261,13 @@ def test_several_at_once_and_several_settings(command: Command, valley: Valley) 
     ("arguments", "message"),
     [
         (("optimiser.lr=1e-3",), "nothing to go through"),
-        (("hydra.sweeper.trials=0",), "trials must be at least 1, got 0"),
+        (
+            ("hydra.sweeper.trials=0",),
+            "error: hydra.sweeper.trials must be a whole number of at least 1",
+        ),
+        (("hydra.sweeper.random=few",), "random must be a whole number of at least 1, got few"),
+        (("train.validate_every=3",), "train.validate_every=3, train.validate_sequences=2"),
+        (("train.steps=0",), "train.steps must be a whole number of at least 1, got 0"),
         (("optimiser.lr=tag(log,interval(0,1))",), "optimiser.lr=tag(log,interval(0,1)): "),
         (("hydra.sweeper.trails=3",), "there is no setting hydra.sweeper.trails"),
     ],
@@ -165,13 +278,6 @@ def test_refused(
     outcome = command(*SEARCH, *arguments)
     assert outcome.code == 2 and not valley.tried and message in outcome.errors
     assert "Traceback" not in outcome.errors
-
-
-def test_without_a_validation(command: Command, valley: Valley) -> None:
-    valley.silent = True
-    outcome = command(*SEARCH)
-    assert outcome.code == 2 and len(valley.tried) == 1
-    assert "no validation loss to compare" in outcome.errors
 
 
 @pytest.mark.parametrize("name", ["lr", "optimiser"])
