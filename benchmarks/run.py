@@ -5,11 +5,12 @@
     python -m benchmarks.table cpu.json gpu.json
 
 Sides of a comparison take turns, round after round, and medians count (`benchmarks.interleaved`).
-The file is written after every comparison, so a run that was cut short has lost nothing.
+The file is written after every measurement, so a run that was cut short has lost nothing.
 """
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from benchmarks import comparisons, gpu, interleaved, start
 from benchmarks.comparisons import Comparison
 from benchmarks.machines import Machine, machine
 from pyrovp.environment import environment
+from pyrovp.files import atomic_write
 from pyrovp.process import tune_allocator
 
 __all__ = ["main", "measured"]
@@ -29,6 +31,9 @@ PLANS: dict[str, Callable[[], Iterator[Comparison]]] = {
     "cuda": gpu.comparisons,
 }
 """What is compared on a device."""
+
+_START = "start"
+"""Title of what stands before the first step."""
 
 
 def measured(comparison: Comparison, place: Machine, rounds: int) -> dict[str, Any]:
@@ -71,35 +76,66 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--device", choices=list(PLANS), default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--only", nargs="*", default=[""], help="comparisons whose title contains one of these"
+        "--only", nargs="+", default=[""], help="comparisons whose title contains one of these"
     )
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
     if asked.rounds < 1:
         parser.error(f"--rounds is at least 1, got {asked.rounds}")
+    try:
+        place = machine(asked.device)
+        _check_place(asked.json)
+    except (RuntimeError, ValueError) as error:
+        parser.error(str(error))
+    titles = [_START, *(comparison.title for comparison in PLANS[asked.device]())]
+    for part in asked.only:
+        if not any(part in title for title in titles):
+            parser.error(f"--only {part}: no such comparison; known: {', '.join(titles)}")
 
     def wanted(title: str) -> bool:
         return any(part in title for part in asked.only)
 
     tune_allocator()
     torch.manual_seed(0)
-    place = machine(asked.device)
     report: dict[str, Any] = {
         "environment": environment(place.device),
         "machine": place.describe(),
         "comparisons": [],
     }
-    if wanted("start"):
+    if wanted(_START):
         report["start"] = {"import": start.importing(), "construct": start.constructing()}
+        start.say(report["start"])
+        _write(report, asked.json)
     for comparison in PLANS[asked.device]():
         if wanted(comparison.title):
             place.tidy()  # the sides before it
             result = measured(comparison, place, asked.rounds)
             report["comparisons"].append(result)
             _say(comparison.title, result)
-            if asked.json:
-                asked.json.write_text(json.dumps(report, indent=1) + "\n")
+            _write(report, asked.json)
     return report
+
+
+def _check_place(path: Path | None) -> None:
+    """Refuses a file that could not be written, before anything is measured.
+
+    Raises:
+        ValueError: For that.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise ValueError(f"--json {path}: there is no folder {path.parent}; create it first")
+    if path.is_dir():
+        raise ValueError(f"--json {path} is a folder; give the name of a file")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--json {path}: the folder {path.parent} may not be written to")
+
+
+def _write(report: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _say(title: str, result: dict[str, Any]) -> None:

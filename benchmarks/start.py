@@ -15,7 +15,7 @@ import time
 
 from pyrovp import guides, models
 
-__all__ = ["constructing", "importing", "main"]
+__all__ = ["constructing", "importing", "main", "say"]
 
 _IMPORTS = """
 import json, time
@@ -60,11 +60,16 @@ def _construct(name: str) -> float:
     return seconds
 
 
+def say(measured: dict[str, dict[str, float]]) -> None:
+    """Prints what was measured: seconds by name, of each kind."""
+    for what, seconds in measured.items():
+        for name, taken in seconds.items():
+            print(f"{what:10} {name:10} {taken:6.2f} s", flush=True)
+
+
 def main() -> None:
     """Prints both."""
-    for what, seconds in (("import", importing()), ("construct", constructing())):
-        for name, taken in seconds.items():
-            print(f"{what:10} {name:10} {taken:6.2f} s")
+    say({"import": importing(), "construct": constructing()})
 
 
 if __name__ == "__main__":

@@ -146,7 +146,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("files", type=Path, nargs="+", help="what benchmarks.run has written")
     for file in parser.parse_args(arguments).files:
-        print(markdown(json.loads(file.read_text())))
+        try:
+            report = _read(file)
+        except ValueError as error:
+            parser.error(str(error))
+        print(markdown(report))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """What `benchmarks.run` has written.
+
+    Raises:
+        ValueError: If it is not that.
+    """
+    wanted = "give a file of python -m benchmarks.run --json FILE"
+    try:
+        report = json.loads(file.read_text())
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror}); {wanted}") from None
+    except ValueError as error:  # bytes that are no text, among others
+        raise ValueError(f"{file} is no JSON ({error}); {wanted}") from None
+    missing = {"environment", "machine", "comparisons"}
+    missing -= set(report) if isinstance(report, dict) else set()
+    if missing:
+        raise ValueError(f"{file} has no {', '.join(sorted(missing))}; {wanted}")
+    return report
 
 
 if __name__ == "__main__":

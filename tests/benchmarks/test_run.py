@@ -60,6 +60,83 @@ def test_the_command_writes_what_was_asked_for(
     assert "14 MB" in capsys.readouterr().out
 
 
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the real measurements."""
+    monkeypatch.setitem(run.PLANS, "cpu", lambda: iter([_comparison()]))
+    monkeypatch.setattr(run, "machine", lambda name: Place() if name == "cpu" else machine(name))
+    monkeypatch.setattr(run, "tune_allocator", lambda: None)
+    monkeypatch.setattr(start, "importing", lambda: {"torch": 1.0})
+    monkeypatch.setattr(start, "constructing", lambda: {"dlh": 0.5})
+
+
+def test_the_start_alone_is_said_and_written(
+    tmp_path: Path, measuring: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.json"
+    report = run.main(["--only", "start", "--json", str(path)])
+    assert json.loads(path.read_text()) == report and report["comparisons"] == []
+    assert list(tmp_path.iterdir()) == [path]
+    printed = capsys.readouterr().out.split()
+    assert printed == ["import", "torch", "1.00", "s", "construct", "dlh", "0.50", "s"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "nonesuch"], "--only nonesuch: no such comparison; known: start, cwvae: gr"),
+        (["--only", "growth", "nonesuch"], "--only nonesuch"),
+        (["--json", "TMP/missing/out.json"], "there is no folder TMP/missing; create it first"),
+        (["--json", "TMP"], "TMP is a folder; give the name of a file"),
+        (["--rounds", "0"], "at least 1, got 0"),
+    ],
+)
+def test_refused_before_anything_is_measured(
+    tmp_path: Path,
+    measuring: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.setattr(run, "measured", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(start, "importing", lambda: pytest.fail("measured"))
+    with pytest.raises(SystemExit, match="2"):
+        run.main([argument.replace("TMP", str(tmp_path)) for argument in arguments])
+    assert said.replace("TMP", str(tmp_path)) in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_gpu_is_a_sentence(
+    measuring: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="2"):
+        run.main(["--device", "cuda"])
+    assert "torch finds no GPU here; use --device cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        ("not JSON", "is no JSON"),
+        ("[]", "has no comparisons, environment, machine"),
+        ('{"machine": {}}', "has no comparisons, environment;"),
+    ],
+)
+def test_a_file_without_figures_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, said: str
+) -> None:
+    file = tmp_path / "file.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit, match="2"):
+        table.main([str(file)])
+    told = capsys.readouterr().err
+    assert said in told and "benchmarks.run --json FILE" in told and "Traceback" not in told
+
+
 def _report(device: str = "cpu", **more: Any) -> dict[str, Any]:
     def side(name: str, seconds: float, frames: int, size: int | None = None) -> dict[str, Any]:
         clocks = {"cpu": seconds, "wall": seconds / 2}

@@ -172,7 +172,7 @@ def test_which_failures_last(
         raise error
 
     monkeypatch.setattr(run, "Experiment", refuse)
-    settings = OmegaConf.create({})
+    settings = OmegaConf.structured(Settings({}, {}, {}, {}, {}))
     failure = member(lambda: run.train(settings, "rssm", "moving_digits"))
     assert isinstance(failure, Failure) and failure.lasting == lasting
     assert str(error) in failure.reason
