@@ -43,7 +43,7 @@ def cwvae(
     if posterior is None:
         width = _hidden(model.hierarchy) if hidden is None else hidden
         posterior = OwnHead(hidden=(width, width))
-    return Filtering(model.hierarchy, lift=tuple(lift), activation=torch.relu, posterior=posterior)
+    return Filtering(model.hierarchy, lift=lift, activation=torch.relu, posterior=posterior)
 
 
 def _hidden(hierarchy: Hierarchy) -> int:

@@ -37,4 +37,4 @@ def dlh(model: LatentDynamics[Hierarchy], *, lift: tuple[int, ...] | None = None
     if lift is None:
         features = features_of(model.hierarchy.encoder)
         lift = (features,) if isinstance(features, int) else ()  # a pyramid needs no lifts
-    return Filtering(model.hierarchy, lift=tuple(lift), activation=F.elu)
+    return Filtering(model.hierarchy, lift=lift, activation=F.elu)

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from pyrovp.cells import GRU
+from pyrovp.checks import check_count
 from pyrovp.clocks import Every
 from pyrovp.emission import GaussianFrames, LearnedStd
 from pyrovp.heads import Gaussian
@@ -67,13 +68,8 @@ def cwvae(
         >>> model(length=3, batch=2).shape  # drawn from the prior
         torch.Size([2, 3, 1, 16, 16])
     """
-    if levels < 1:
-        raise ValueError(f"CW-VAE needs at least 1 level, got {levels}")
-    if factor < 1:
-        raise ValueError(
-            f"the temporal abstraction factor is at least 1 (1: every level ticks at every "
-            f"frame), got {factor}"
-        )
+    check_count("levels", levels)
+    check_count("factor (1: every level ticks at every frame)", factor)
     return LatentDynamics(
         Hierarchy(
             levels=[

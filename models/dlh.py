@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pyrovp.cells import GRU
+from pyrovp.checks import check_count
 from pyrovp.emission import GaussianFrames, LearnedStd
 from pyrovp.gates import Gate, MixtureGate
 from pyrovp.heads import Gaussian
@@ -68,15 +69,14 @@ def dlh(
         >>> model(length=3, batch=2).shape  # drawn from the prior
         torch.Size([2, 3, 1, 16, 16])
     """
-    if levels < 1:
-        raise ValueError(f"DLH needs at least 1 level, got {levels}")
+    check_count("levels", levels)
     gate = MixtureGate(size=memory) if gate is None else gate
     return LatentDynamics(
         Hierarchy(
             levels=[
                 Level(
                     memory=GRU(memory),
-                    state=Gaussian(state, hidden=tuple(hidden), activation=F.elu),
+                    state=Gaussian(state, hidden=hidden, activation=F.elu),
                     gate=gate if n else None,
                 )
                 for n in range(levels)

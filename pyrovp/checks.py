@@ -1,11 +1,51 @@
 """Checks of what users hand in, made once where it comes in."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-__all__ = ["check_video", "nearest"]
+__all__ = ["check_count", "check_frame_shape", "check_layers", "check_video", "nearest"]
+
+
+def check_count(what: str, value: object) -> None:
+    """Refuses what is not a whole number of at least 1.
+
+    Raises:
+        ValueError: For that.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{what} must be a whole number of at least 1, got {value!r}")
+
+
+def check_layers(what: str, widths: object) -> None:
+    """Refuses what is no list of widths of layers.
+
+    Raises:
+        ValueError: For that.
+    """
+    if not isinstance(widths, Iterable):
+        raise ValueError(f"{what} are a list of widths such as [200], got {widths!r}")
+    for width in widths:
+        check_count(f"each width of {what}", width)
+
+
+def check_frame_shape(given: Sequence[int], own: Sequence[int]) -> None:
+    """Refuses a video whose frames are not of a model's shape.
+
+    Args:
+        given: Channels, height and width of the video's frames.
+        own: Of the model's.
+
+    Raises:
+        ValueError: If the two differ.
+    """
+    if tuple(given) != tuple(own):
+        raise ValueError(
+            f"the video's frames are {list(given)}, but this model's are {list(own)} (channels, "
+            "height, width); videos are [B, T, C, H, W]: permute its dimensions, resize its "
+            "frames, or build the model for them"
+        )
 
 
 def check_video(video: Tensor, what: str = "video") -> None:

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count, check_layers
 from pyrovp.memo import memo
 from pyrovp.nets.folding import fold, unfold
 from pyrovp.nets.gathered import linear
@@ -106,7 +107,8 @@ class Gaussian(Latent):
         std: From the std layer's output to the standard deviation above its lower bound.
 
     Raises:
-        ValueError: For a size or a width below 1, or a shift without a hidden layer.
+        ValueError: For a size or a width that is no whole number from 1 on, or a shift
+            without a hidden layer.
 
     Example:
         >>> Gaussian(size=2, hidden=(16,)).head(3, 5)(torch.ones(4, 3), torch.ones(4, 5)).shape
@@ -121,11 +123,9 @@ class Gaussian(Latent):
     std: Callable[[Tensor], Tensor] = F.softplus
 
     def __post_init__(self) -> None:
+        check_count("a state's size", self.size)
+        check_layers("a head's hidden layers", self.hidden)
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.size < 1:
-            raise ValueError(f"a state needs a size of at least 1, got {self.size}")
-        if self.hidden and min(self.hidden) < 1:
-            raise ValueError(f"a head's hidden layers are of width 1 or more, got {self.hidden}")
         if self.shift and not self.hidden:
             raise ValueError("the shift goes to a hidden layer's output, and there is none")
         if self.min_std < 0:
@@ -234,8 +234,7 @@ class GaussianMap(Latent):
 
     def __post_init__(self) -> None:
         for name in ("size", "resolution"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"a map needs a {name} of at least 1, got {getattr(self, name)}")
+            check_count(f"a map's {name}", getattr(self, name))
         if self.min_std < 0:
             raise ValueError(f"min_std is a lower bound of a std and >= 0, got {self.min_std}")
 

@@ -16,7 +16,7 @@ import pyro.distributions as dist
 from torch import Tensor, nn
 
 from pyrovp import sites
-from pyrovp.checks import check_video
+from pyrovp.checks import check_frame_shape, check_video
 from pyrovp.hierarchy import Hierarchy
 from pyrovp.state_space import StateSpace
 
@@ -82,12 +82,8 @@ class LatentDynamics(nn.Module, Generic[S_co]):
                 return pyro.sample(sites.FRAMES, self._drawn(length, batch))
             scored = self.scored(length)
             _, frames = self.hierarchy.follow(video, scored)
-            made = frames.event_shape[-3:]
-            if video.shape[-3:] != made:  # channels would broadcast
-                raise ValueError(
-                    f"the video's frames are {list(video.shape[-3:])} (channels, height, width), "
-                    f"but this model makes {list(made)}"
-                )
+            # Channels would broadcast.
+            check_frame_shape(video.shape[-3:], frames.event_shape[-3:])
             observed = video if len(scored) == length else video[:, scored.start : scored.stop]
             return pyro.sample(sites.FRAMES, frames, obs=observed)
 

@@ -165,7 +165,15 @@ class Sweep:
         assert old.belief is not None
         events = self.levels[n].state.event_dim
         inferred, prior, kept = (_vector(belief, events) for belief in (q, change, old.belief))
-        return self._gate(n).infer(inferred, prior, kept, logit, open)
+        decided = self._gate(n).infer(inferred, prior, kept, logit, open)
+        if not isinstance(decided, dist.Distribution):
+            gate = self.levels[n].gate
+            who = self._gate(n) if gate is None or gate.rule is None else gate.rule
+            raise ValueError(
+                f"{type(who).__name__}.infer must return a distribution such as Decided(e), got a "
+                f"{type(decided).__name__}"
+            )
+        return decided
 
     # The top-down sweep
 

@@ -4,6 +4,7 @@ The rows are read off the systems as they are built, at the sizes of their paper
 cannot say anything that the code does not do: `python -m pyrovp.table > docs/systems.md`.
 """
 
+import argparse
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from itertools import groupby
@@ -17,7 +18,7 @@ from pyrovp.heads import Latent
 from pyrovp.outline import sized
 from pyrovp.programs import LatentDynamics
 
-__all__ = ["INFERRED", "MADE", "SYSTEMS", "page", "table"]
+__all__ = ["INFERRED", "MADE", "SYSTEMS", "main", "page", "table"]
 
 SYSTEMS: dict[str, Callable[[], LatentDynamics]] = {
     "cwvae": models.cwvae,
@@ -132,5 +133,15 @@ def _once(values: Iterable[str]) -> str:
     return "; ".join(listed if len(set(listed)) > 1 else listed[:1])
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the page; see --help."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pyrovp.table",
+        description="Prints which system is made of which primitives, as a page of Markdown.",
+    )
+    parser.parse_args(arguments)
     print(page(), end="")
+
+
+if __name__ == "__main__":
+    main()

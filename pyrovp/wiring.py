@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyrovp.cells import Cell, FromContext
+from pyrovp.checks import check_count
 from pyrovp.heads import Head
 from pyrovp.levels import Level
 from pyrovp.memo import memo
@@ -206,6 +207,9 @@ class TopDown(Wiring):
         width: Size of the context and of the network's hidden layer.
         activation: Of the hidden layer.
 
+    Raises:
+        ValueError: For a width that is no whole number from 1 on.
+
     Example:
         >>> from pyrovp import GRU, Gaussian
         >>> level = Level(memory=GRU(8), state=Gaussian(2))
@@ -215,6 +219,9 @@ class TopDown(Wiring):
 
     width: int = 200
     activation: Callable[[Tensor], Tensor] = F.elu
+
+    def __post_init__(self) -> None:
+        check_count("TopDown's width", self.width)
 
     def dynamics(
         self, level: Level, above: "Dynamics | None", seen: Size | None = None

@@ -1,6 +1,7 @@
 """Something new, composed by a user: two fixed clocks under a KL-gated top."""
 
 import inspect
+from collections.abc import Sequence
 
 import pyro
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 import pyrovp as pv
-from pyrovp import models
+from pyrovp import guides, models
 from pyrovp.predict import Rollout, open_loop
 
 CONTEXT, HORIZON, STEPS = 8, 6, 12
@@ -77,9 +78,35 @@ def test_it_trains_and_predicts_open_loop() -> None:
     assert not pyro.get_param_store()
 
 
+@pytest.mark.parametrize(
+    ("shape", "frames"),
+    [
+        ((2, 3, 16, 16, 1), "16, 16, 1"),
+        ((2, 1, 3, 16, 16), "3, 16, 16"),
+        ((2, 3, 1, 32, 32), "1, 32, 32"),
+    ],
+    ids=["channels last", "channels before time", "larger"],
+)
+def test_a_video_of_another_layout_is_told_the_models(shape: Sequence[int], frames: str) -> None:
+    model = models.rssm(state=2, memory=4, hidden=4, resolution=16, width=0.05)
+    guide, video = pv.Filtering(model.hierarchy, lift=(4,)), torch.zeros(shape)
+    message = rf"frames are \[{frames}\], .* \[1, 16, 16\] .* \[B, T, C, H, W\]"
+    for call in (lambda: guide(video), lambda: pv.HierarchyELBO().bound(model, guide, video)):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 def test_the_two_programs_want_a_hierarchy() -> None:
     model = models.rssm(state=2, memory=4, hidden=4, resolution=16, width=0.05)
     with pytest.raises(ValueError, match=r"Filtering needs a Hierarchy, .* model\.hierarchy"):
         pv.Filtering(model)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="LatentDynamics needs a Hierarchy.* got a list"):
         pv.LatentDynamics([])  # type: ignore[type-var]
+
+
+def test_hidden_widths_are_a_list() -> None:
+    with pytest.raises(ValueError, match=r"hidden layers are a list of widths .* got 40"):
+        models.dlh(std=0.2, hidden=40)  # type: ignore[arg-type]
+    model = models.cwvae(state=2, memory=4, hidden=4, resolution=16, width=0.05, levels=2)
+    with pytest.raises(ValueError, match=r"hidden layers are a list of widths .* got 4"):
+        guides.cwvae(model, lift=4)  # type: ignore[arg-type]

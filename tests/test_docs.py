@@ -26,7 +26,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import pyrovp
-from experiments import analyse, predict, run
+from experiments import analyse, compare, evaluate, predict, run
 from pyrovp import models
 from pyrovp.commands.command_line import arranged
 from pyrovp.data.__main__ import main as prepare
@@ -35,7 +35,13 @@ from tests.experiments.tiny import SIZES, TINY, draw_nothing
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-COMMANDS = {"run": run, "analyse": analyse, "predict": predict}
+COMMANDS = {
+    "run": run,
+    "analyse": analyse,
+    "compare": compare,
+    "evaluate": evaluate,
+    "predict": predict,
+}
 PAGES = [
     "index.md",
     "tutorial.md",
@@ -56,7 +62,8 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Typed]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delenv("PYROVP_DATA", raising=False)
     for part in COMMANDS.values():
-        monkeypatch.setattr(part, "tune_allocator", lambda: None)  # this process is not theirs
+        if hasattr(part, "tune_allocator"):
+            monkeypatch.setattr(part, "tune_allocator", lambda: None)  # this process is not theirs
     draw_nothing(monkeypatch)
     before = set(sys.modules)
 

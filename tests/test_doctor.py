@@ -280,7 +280,7 @@ def test_originals_can_be_prepared() -> None:
 def test_what_is_begun_goes_on_at_its_resolution() -> None:
     found = look(status(begun=(Begun(128, Path("data/prepared/.kth-128px.part"), 7),)))
     assert found.command.endswith("prepare kth --resolution 128")
-    assert found.reason == "goes on: 7 originals are done"
+    assert found.reason == "goes on: 7 originals done"
 
 
 def test_what_is_begun_from_a_folder_elsewhere_needs_to_be_told() -> None:

@@ -13,6 +13,7 @@ from pyrovp.emission import (
     GaussianLikelihood,
     LearnedStd,
 )
+from pyrovp.nets import DCGANDecoder
 from tests.oracles.tiny import close, randn
 
 I = 5  # noqa: E741
@@ -80,6 +81,23 @@ def test_a_fixed_std_has_no_parameter_and_a_learned_one_a_gradient() -> None:
 def test_refuses_what_is_no_likelihood(likelihood: Any) -> None:
     with pytest.raises(ValueError, match=r"object such as LaplaceLikelihood\(\), .*, got"):
         DecodedFrames(decoder, likelihood)
+
+
+@pytest.mark.parametrize(
+    ("maker", "got"),
+    [
+        (DCGANDecoder(4, 1, 16, 0.05), "a DCGANDecoder that is already built"),
+        (DCGANDecoder, "DCGANDecoder: missing a required argument: 'channels'"),
+        ("dcgan", "'dcgan'"),
+    ],
+    ids=["built", "unfinished", "a name"],
+)
+def test_a_decoder_is_what_makes_one(maker: Any, got: str) -> None:
+    message = rf"what makes one: partial\(DCGANDecoder, .*resolution=32\); got {got}"
+    with pytest.raises(ValueError, match=message):
+        GaussianFrames(maker, std=0.2)
+    with pytest.raises(ValueError, match=message):
+        DecodedFrames(maker, GaussianLikelihood(0.5))
 
 
 @pytest.mark.parametrize("std", [0, -0.1, float("nan"), float("inf"), "1.0", None])

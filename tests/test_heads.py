@@ -128,9 +128,13 @@ def test_parts_broadcast() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 0}, "size of at least 1, got 0"),
+        ({"size": 0}, "a state's size must be a whole number of at least 1, got 0"),
+        ({"size": 4.5}, "a state's size must be .* got 4.5"),
+        ({"size": "4"}, "a state's size must be .* got '4'"),
+        ({"size": 2, "hidden": 16}, r"layers are a list of widths such as \[200\], got 16"),
+        ({"size": 2, "hidden": (16.0,)}, "layers must be .* got 16.0"),
         ({"size": 2, "hidden": (), "shift": 0.5}, "hidden layer's output, and there is none"),
-        ({"size": 2, "hidden": (4, 0)}, r"width 1 or more, got \(4, 0\)"),
+        ({"size": 2, "hidden": (4, 0)}, "each width of a head's hidden layers must be .* got 0"),
         ({"size": 2, "min_std": -0.1}, "min_std.*got -0.1"),
     ],
 )
@@ -264,8 +268,9 @@ def test_states_with_particles_meet_memories_without() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 0, "resolution": 4}, "size of at least 1, got 0"),
-        ({"size": 2, "resolution": 0}, "resolution of at least 1, got 0"),
+        ({"size": 0, "resolution": 4}, "a map's size must be .* got 0"),
+        ({"size": 2, "resolution": 0}, "a map's resolution must be .* got 0"),
+        ({"size": 2, "resolution": 4.0}, "a map's resolution must be .* got 4.0"),
         ({"size": 2, "resolution": 4, "min_std": -0.1}, "min_std.*got -0.1"),
     ],
 )

@@ -30,7 +30,7 @@ from pyrovp import (
 )
 from pyrovp.cells import GRU
 from pyrovp.emission import GaussianFrames
-from pyrovp.gates import Gate
+from pyrovp.gates import Gate, Rule
 from pyrovp.infer.kl import latents, level_kls
 from pyrovp.programs import PLATE
 from pyrovp.state import State
@@ -313,6 +313,26 @@ def test_what_does_not_fit_is_refused_at_construction(
         hierarchy_of(levels, wiring)
 
 
+def test_a_width_is_a_whole_number() -> None:
+    for width in (64.0, "64"):
+        with pytest.raises(ValueError, match=f"TopDown's width must be .* got {width!r}"):
+            TopDown(width)  # type: ignore[arg-type]
+
+
+class Coin(Rule):
+    """A rule that forgets to say what it knows as a distribution."""
+
+    def infer(self, q: Tensor, change: Tensor, static: Tensor, logit: Any, open: Any) -> Any:
+        return torch.ones(q.shape[:-1])
+
+
+def test_a_rule_returns_a_distribution() -> None:
+    gated = level_of(gate=MixtureGate(rule=Coin(), size=2))
+    guide = Filtering(hierarchy_of([level_of(), gated], TopDown(4)))
+    with pytest.raises(ValueError, match=r"Coin.infer must return .*Decided\(e\), got a Tensor"):
+        guide(torch.zeros(2, 3, 1, 2, 2))
+
+
 @pytest.mark.parametrize(
     ("part", "example"),
     [
@@ -353,7 +373,7 @@ def test_a_reach_counts_levels(reach: Any) -> None:
 
 def test_a_model_refuses_frames_that_it_does_not_make() -> None:
     model = LatentDynamics(hierarchy_of([level_of()]))
-    with pytest.raises(ValueError, match=r"frames are \[3, 2, 2\].* this model makes \[1, 2, 2\]"):
+    with pytest.raises(ValueError, match=r"frames are \[3, 2, 2\].* this model's are \[1, 2, 2\]"):
         model(torch.zeros(2, 3, 3, 2, 2))  # three channels would broadcast against one
 
 

@@ -6,13 +6,25 @@ from pathlib import Path
 import pytest
 
 from pyrovp import models
-from pyrovp.table import INFERRED, MADE, SYSTEMS, page, table
+from pyrovp.table import INFERRED, MADE, SYSTEMS, main, page, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "systems.md"
 
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "python -m pyrovp.table > docs/systems.md"
+
+
+def test_the_command_has_help_and_takes_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and "which system is made of which" in said and "|" not in said
+    with pytest.raises(SystemExit) as ended:
+        main(["dlh"])
+    assert ended.value.code == 2
+    main([])
+    assert capsys.readouterr().out == page()
 
 
 def rows(text: str) -> dict[str, list[str]]:

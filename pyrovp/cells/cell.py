@@ -14,6 +14,7 @@ import abc
 from torch import Tensor, nn
 
 from pyrovp.cells.start import Start
+from pyrovp.checks import check_count
 from pyrovp.sizes import Map, Size
 
 __all__ = ["Cell", "Memory", "check_widths"]
@@ -106,11 +107,11 @@ class Cell(nn.Module, abc.ABC):
 
 
 def check_widths(kind: str, **widths: int | None) -> None:
-    """Refuses widths below 1; None stands for what is not there.
+    """Refuses widths that are no whole numbers from 1 on; None stands for what is not there.
 
     Raises:
         ValueError: If there is one.
     """
     for name, value in widths.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{kind}'s {name} is a number of at least 1, got {value}")
+        if value is not None:
+            check_count(f"{kind}'s {name}", value)

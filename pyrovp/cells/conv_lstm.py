@@ -102,5 +102,5 @@ def _norm(resolution: int, channels: int) -> nn.GroupNorm:
 
 def _check(memory: ConvLSTM | NormedConvLSTM) -> None:
     check_widths("a ConvLSTM", size=memory.size, resolution=memory.resolution)
-    if memory.kernel < 1 or memory.kernel % 2 == 0:
-        raise ValueError(f"a ConvLSTM's kernel is 1, 3, 5, ... pixels, got {memory.kernel}")
+    if not isinstance(memory.kernel, int) or memory.kernel < 1 or memory.kernel % 2 == 0:
+        raise ValueError(f"a ConvLSTM's kernel is 1, 3, 5, ... pixels, got {memory.kernel!r}")

@@ -117,8 +117,8 @@ class FromContext(Start):
     kernel: int = 1
 
     def __post_init__(self) -> None:
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"a start's kernel is 1, 3, 5, ... pixels, got {self.kernel}")
+        if not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"a start's kernel is 1, 3, 5, ... pixels, got {self.kernel!r}")
 
     def build(self, memory: Sequence[int], features: Size | None, frames: int) -> nn.Module:
         """The network, for features of the memory's place."""

@@ -22,6 +22,7 @@ from pyrovp.compare.numbers import arrow
 from pyrovp.compare.sections import Beside
 from pyrovp.compare.table import Cell, Column, Row, Table
 from pyrovp.draw.figures import LEVELS, new_figure, save, tidy, whole_numbers
+from pyrovp.words import counted
 
 __all__ = ["ranks_png", "scores_figure", "scores_png"]
 
@@ -65,8 +66,8 @@ def scores_figure(title: str, table: Table, same: Sequence[Beside]) -> Figure:
     protocol = table.protocol
     figure.suptitle(
         f"{title}: protocol {protocol['name']} ({protocol['hash']}), context "
-        f"{protocol['context']}, {protocol['samples']} sample{'s' * (protocol['samples'] > 1)}, "
-        f"{table.sequences} clips; mean ± spread over seeds",
+        f"{protocol['context']}, {counted(protocol['samples'], 'sample')}, "
+        f"{counted(table.sequences, 'clip')}; mean ± spread over seeds",
         fontsize=11,
     )
     found: dict[str, Artist] = {}
@@ -158,7 +159,7 @@ def _dots(
     texts = [_short(row.name) for row, _, _ in models] + [_short(one.name) for one in same]
     axes.set_yticks(range(count - 1, -1, -1), texts if names else [""] * count)
     axes.set_ylim(-0.6, count - 0.4)
-    tidy(axes, x=f"{column.label}, {table.protocol['horizon']} frames")
+    tidy(axes, x=f"{column.label}, {counted(table.protocol['horizon'], 'frame')}")
 
 
 def _dot(axes: Axes, cell: Cell, place: int, colour: str, *, hollow: bool) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from pyrovp.compare.figures import Figures, Score
 from pyrovp.compare.settings import differing, learned, named
 from pyrovp.compare.table import Cell, Column, Row, Table
+from pyrovp.words import counted
 
 __all__ = ["tables_of"]
 
@@ -113,7 +114,7 @@ def _names(
     more = [
         [f", {one.weights} weights" for one in heads],
         [", batch statistics" * one.batch_statistics for one in heads],
-        [f", {one.step} steps" for one in heads],
+        [f", {counted(one.step, 'step')}" for one in heads],
         [f", {one.run.parent.name.rpartition('-')[2]}" for one in heads],
     ]
     for suffixes in more:

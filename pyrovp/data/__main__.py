@@ -30,6 +30,7 @@ from pyrovp.data.prepare import prepare
 from pyrovp.data.registry import SOURCES
 from pyrovp.data.sources.base import Source
 from pyrovp.data.store import verify
+from pyrovp.words import counted
 
 __all__ = ["main"]
 
@@ -105,7 +106,7 @@ def _verify(given: argparse.Namespace) -> None:
     for resolution in resolutions:
         prepared = verify(prepared_folder(root, found.name, resolution))
         videos = sum(split.videos for split in prepared.splits.values())
-        print(f"{prepared.folder} holds what was written: {videos} videos")
+        print(f"{prepared.folder} holds what was written: {counted(videos, 'video')}")
 
 
 def _find(given: argparse.Namespace) -> Source | Generated:

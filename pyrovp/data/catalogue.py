@@ -9,6 +9,7 @@ from pyrovp.data.places import data_root, originals_folder, prepare_command
 from pyrovp.data.registry import SOURCES
 from pyrovp.data.sources.base import Source
 from pyrovp.data.status import AtResolution, Status, generated_status, source_status
+from pyrovp.words import counted
 
 __all__ = ["catalogue", "generated_entry", "source_entry"]
 
@@ -78,7 +79,7 @@ def _originals(source: Source, status: Status, folder: Path) -> str:
 
 def _prepared(status: Status) -> list[str]:
     """What is prepared, and what is begun."""
-    begun = [f"begun in {b.folder}: {b.originals} originals are done" for b in status.begun]
+    begun = [f"begun in {b.folder}: {counted(b.originals, 'original')} done" for b in status.begun]
     return [*map(_at_resolution, status.prepared), *begun]
 
 

@@ -18,6 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pyrovp.data.store import Prepared
 from pyrovp.files import atomic_write
+from pyrovp.fonts import font, legible
+from pyrovp.words import counted
 
 __all__ = ["FRAMES", "VIDEOS", "Strip", "contact_sheet", "spread", "strips"]
 
@@ -54,7 +56,7 @@ def strips(prepared: Prepared) -> Iterator[Strip]:
         for video in spread(stored.videos, VIDEOS):
             first, length = stored.starts[video], stored.lengths[video]
             shown = stored.frames[first + spread(length, FRAMES)]
-            yield Strip(f"{split}  {stored.names[video]}  {length} frames", shown)
+            yield Strip(f"{split}  {stored.names[video]}  {counted(length, 'frame')}", shown)
 
 
 def contact_sheet(rows: Sequence[Strip], path: Path) -> None:
@@ -67,12 +69,12 @@ def contact_sheet(rows: Sequence[Strip], path: Path) -> None:
     side = rows[0].frames.shape[1]
     scale = -(-_SIDE // side)  # whole, so that every pixel stays a square
     step, widest = side * scale + _GAP, max(FRAMES, *(len(row.frames) for row in rows))
-    font = ImageFont.load_default()
+    letters = font(11)
     sheet = Image.new("RGB", (widest * step + _GAP, len(rows) * (step + _CAPTION) + _GAP), "white")
     pen = ImageDraw.Draw(sheet)
     for n, row in enumerate(rows):
         top = n * (step + _CAPTION)
-        pen.text((_GAP, top + _GAP), _fitting(row.caption, sheet.width, font), "black", font)
+        pen.text((_GAP, top + _GAP), _fitting(row.caption, sheet.width, letters), "black", letters)
         for place, frame in enumerate(row.frames):
             shown = Image.fromarray(frame.squeeze(-1) if frame.shape[-1] == 1 else frame)
             large = shown.resize((side * scale,) * 2, Image.Resampling.NEAREST)
@@ -86,12 +88,12 @@ def spread(count: int, most: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _fitting(text: str, width: int, letters: ImageFont.FreeTypeFont) -> str:
     """The text in letters that the font has, shortened in its middle to fit."""
-    text, room = text.encode("ascii", "backslashreplace").decode(), width - 2 * _GAP
-    half = int(len(text) * room / (2 * max(font.getlength(text), 1)))
+    text, room = legible(text), width - 2 * _GAP
+    half = int(len(text) * room / (2 * max(letters.getlength(text), 1)))
     whole = text
-    while font.getlength(text) > room and half:
+    while letters.getlength(text) > room and half:
         text = f"{whole[:half]}...{whole[-half:]}"
         half -= 1
     return text

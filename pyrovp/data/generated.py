@@ -21,6 +21,7 @@ from pyrovp.data.moving_digits import MovingDigits
 from pyrovp.data.moving_mnist import MovingMNIST
 from pyrovp.data.stochastic_moving_mnist import StochasticMovingMNIST
 from pyrovp.data.store.disk import writing
+from pyrovp.words import counted
 
 __all__ = ["GENERATED", "Generated", "draw_clips"]
 
@@ -97,7 +98,7 @@ def _clips(made: Generated, split: Split, resolution: int, root: Path) -> Iterat
     for index in range(VIDEOS):
         clip = videos[index]["video"].movedim(1, -1).numpy()[::2]  # [T, C, H, W] -> [T, H, W, C]
         frames = (clip * 255).round().astype(np.uint8)
-        yield Strip(f"{split}  item {index}  {length} frames, every second one", frames)
+        yield Strip(f"{split}  item {index}  {counted(length, 'frame')}, every second one", frames)
 
 
 def _no_files(name: str, root: Path, download: bool, say: Say) -> None:

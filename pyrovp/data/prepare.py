@@ -46,6 +46,7 @@ from pyrovp.data.store import (
     unfinished,
 )
 from pyrovp.data.store.disk import writing
+from pyrovp.words import counted
 
 __all__ = ["prepare", "with_validation"]
 
@@ -99,7 +100,8 @@ def prepare(
         # Another process may have finished it since.
         if not force and not begun(final) and (ready := _ready(source, final, say)):
             return ready
-        say(f"{source.title}: {len(originals)} originals in {where}")
+        left_out = f"; {words} left out" if (words := source.left_out(where, originals)) else ""
+        say(f"{source.title}: {counted(len(originals), 'original')} in {where}{left_out}")
         job = _Job(source, originals, where, wanted, final, say)
         if force:
             job.forget()
@@ -160,7 +162,7 @@ class _Job:
     def run(self, workers: int, skip_damaged: bool) -> Prepared:
         """Reads what is missing, and makes it whole."""
         if done := unfinished(self.final):
-            self.say(f"checking what was stored of {done} originals before")
+            self.say(f"checking what was stored of {counted(done, 'original')} before")
         with closing(Part(beside(self.final, "part"), self.head)) as part:
             if part.changed:
                 self.say(
@@ -215,7 +217,7 @@ class _Job:
         listed = "".join(f"\n  {error}" for error in damaged.values())
         return DamagedFile(
             self.where,
-            f"{len(damaged)} damaged originals among {len(self.originals)}",
+            f"{counted(len(damaged), 'damaged original')} among {len(self.originals)}",
             "none",
             "get them again and give the same command again, or leave them out with "
             f"--skip-damaged; the others are kept and not read again:{listed}",
@@ -240,12 +242,15 @@ class _Job:
 
     def _report(self, prepared: Prepared) -> Prepared:
         for split, stored in prepared.splits.items():
-            self.say(f"{split}: {stored.videos} videos, {len(stored.frames)} frames")
+            self.say(
+                f"{split}: {counted(stored.videos, 'video')}, "
+                f"{counted(len(stored.frames), 'frame')}"
+            )
         for split, published in prepared.published.items():
             if (found := _published_part(prepared, split)) != published:
                 self.say(
-                    f"note: {split} has {found} videos where {published} are published; the "
-                    "originals may be incomplete"
+                    f"note: {split} has {counted(found, 'video')} where {published} are "
+                    "published; the originals may be incomplete"
                 )
         if prepared.skipped:
             self.say(f"left out as damaged: {', '.join(prepared.skipped)}")

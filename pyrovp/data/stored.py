@@ -31,6 +31,7 @@ from pyrovp.data.places import prepare_command, prepared_folder
 from pyrovp.data.registry import find_source
 from pyrovp.data.store import Prepared, PreparedSplit, open_prepared
 from pyrovp.data.store.sidecar import read_sidecar
+from pyrovp.words import counted
 
 __all__ = ["StoredVideos", "unit_frames"]
 
@@ -117,8 +118,8 @@ class StoredVideos(KeyedVideos):
             seed,
         )
         self.source = (
-            f"{prepared.title}, {split}: {self._stored.videos} videos, "
-            f"{len(self._stored.frames)} frames; licence: {prepared.licence}"
+            f"{prepared.title}, {split}: {counted(self._stored.videos, 'video')}, "
+            f"{counted(len(self._stored.frames), 'frame')}; licence: {prepared.licence}"
         )
         self._sums = _sums(self.folder, split)
         self._epoch: tuple[int, NDArray[np.int64]] | None = None

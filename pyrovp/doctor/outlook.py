@@ -19,6 +19,7 @@ from pyrovp.data.places import data_root, originals_folder, prepare_command
 from pyrovp.data.registry import SOURCES
 from pyrovp.data.status import AtResolution, Status
 from pyrovp.doctor.packages import PackageFound
+from pyrovp.words import counted
 
 __all__ = ["CLIP", "NEEDED_BY", "Outlook", "outlook"]
 
@@ -26,7 +27,7 @@ CLIP = 24
 """Frames of a clip in the default experiments, in training and in the test."""
 
 NEEDED_BY = {
-    "av": {".avi", ".gif", ".mov", ".mp4", ".webm"},
+    "av": {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"},
     "google-crc32c": {".tfrecord", ".tfrecords"},
 }
 """Kinds of originals that an extra is needed for."""
@@ -95,9 +96,9 @@ def _trained_on(name: str, stored: AtResolution, root: Path | None) -> Outlook:
     shortest, reason = min(stored.shortest.values()), ""
     if shortest < CLIP:
         reason = (
-            f"its shortest video has {shortest} frames, and clips have {CLIP} by default: shorten "
-            "data.length, evaluate.context and evaluate.horizon, or leave short ones out with "
-            "data.skip_short=true"
+            f"its shortest video has {counted(shortest, 'frame')}, and clips have {CLIP} by "
+            "default: shorten data.length, evaluate.context and evaluate.horizon, or leave short "
+            "ones out with data.skip_short=true"
         )
     return Outlook(name, "train", _train(name, root, *settings), reason)
 
@@ -118,7 +119,10 @@ def _prepared_from(
     resolution, reason = SOURCES[name].resolution, ""
     if status.begun:
         begun = status.begun[0]
-        resolution, reason = begun.resolution, f"goes on: {begun.originals} originals are done"
+        resolution, reason = (
+            begun.resolution,
+            f"goes on: {counted(begun.originals, 'original')} done",
+        )
     return Outlook(name, "prepare", prepare_command(root, name, resolution), reason)
 
 

@@ -9,6 +9,7 @@ from pyrovp.doctor.outlook import Outlook
 from pyrovp.doctor.packages import PackageFound
 from pyrovp.doctor.report import Report
 from pyrovp.doctor.weights import WeightsFound
+from pyrovp.words import counted
 
 __all__ = ["text"]
 
@@ -68,7 +69,9 @@ def _data(status: Status) -> tuple[str, str]:
         videos = "cannot be used" if stored.problem else f"{_counts(stored.videos)} videos"
         facts.append(f"prepared at {stored.resolution} px: {videos}")
     for begun in status.begun:
-        facts.append(f"begun at {begun.resolution} px: {begun.originals} originals are done")
+        facts.append(
+            f"begun at {begun.resolution} px: {counted(begun.originals, 'original')} done"
+        )
     state = {
         "found": f"originals: {_counts(status.originals.splits)}",
         "missing": "no originals",

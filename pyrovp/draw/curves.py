@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pyrovp.draw.figures import new_figure, save, tidy, whole_numbers
+from pyrovp.words import counted
 
 _BASELINES = (
     ("#D55E00", "--"),
@@ -70,9 +71,9 @@ def curves_figure(table: Mapping[str, Any], metrics: Sequence[str] = ("psnr", "s
         tidy(axes, x=f"predicted frame ({start})", y=table["labels"][metric])
     best = f", {protocol['selection']}" if protocol["samples"] > 1 else ""
     figure.suptitle(
-        f"Protocol {protocol['name']} ({protocol['hash']}): {table['sequences']} sequences, "
-        f"{protocol['samples']} sample{'s' * (protocol['samples'] > 1)}{best}; "
-        "mean ± standard error",
+        f"Protocol {protocol['name']} ({protocol['hash']}): "
+        f"{counted(table['sequences'], 'sequence')}, "
+        f"{counted(protocol['samples'], 'sample')}{best}; mean ± standard error",
         fontsize=11,
     )
     handles, labels = panels[0].get_legend_handles_labels()

@@ -14,18 +14,15 @@ __all__ = [
     "absolute_error",
     "enlargement",
     "error_rgb",
-    "font",
     "tiles",
     "to_rgb",
 ]
 
 from functools import cache
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFont
 from torch import Tensor
 
 # Blue and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart.
@@ -111,10 +108,3 @@ def tiles(
     bordered[...] = colour
     bordered[..., BORDER:-BORDER, BORDER:-BORDER, :] = large
     return bordered
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """The sans-serif font that comes with matplotlib, so that pictures look alike everywhere."""
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), size)

@@ -19,9 +19,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT, enlargement, font, tiles, to_rgb
+from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT, enlargement, tiles, to_rgb
 from pyrovp.draw.gif import write_gif
 from pyrovp.draw.mp4 import write_mp4
+from pyrovp.fonts import font
 
 _GAP = 4  # pixels between tiles
 _ABREAST = 6  # tiles in a line

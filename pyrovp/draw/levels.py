@@ -20,6 +20,7 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from pyrovp.draw.figures import LEVELS, new_figure, save, tidy, whole_numbers
+from pyrovp.words import counted
 
 _BOUNDARY = "#D55E00"
 
@@ -116,7 +117,7 @@ def _information(figure: SubFigure, kl: Mapping[int, Tensor]) -> None:
         axes.set_xlim(-0.6, len(mean) - 0.4)
         whole_numbers(axes)
     figure.align_ylabels(panels)
-    label = f"context frame t (mean ± standard error of {len(values)} sequences)"
+    label = f"context frame t (mean ± standard error of {counted(len(values), 'sequence')})"
     panels[-1].set_xlabel(label, fontsize=10)
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT, font
+from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT
 from pyrovp.draw.gif import DURATION, write_gif
 from pyrovp.draw.rollouts import ROWS, Film, check_rollout, tile_rollout
 from pyrovp.files import atomic_write
+from pyrovp.fonts import font
 
 _GAP = 4  # pixels between tiles
 

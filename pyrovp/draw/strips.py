@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pyrovp.analysis.findings import Strip
-from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT, enlargement, font, tiles, to_rgb
+from pyrovp.draw.frames import CONTEXT, PAPER, PREDICTED, TEXT, enlargement, tiles, to_rgb
 from pyrovp.draw.gif import write_gif
 from pyrovp.draw.predictions import columns
 from pyrovp.files import atomic_write
+from pyrovp.fonts import font
 
 _GAP = 4  # pixels between tiles
 _EDGE = 12  # pixels around everything

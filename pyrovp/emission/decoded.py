@@ -16,6 +16,7 @@ from pyrovp.emission.likelihood import (
     PixelDistribution,
     check_likelihood,
 )
+from pyrovp.emission.maker import check_maker
 from pyrovp.evidence import Features
 from pyrovp.nets.lowered import lowered
 from pyrovp.nets.remade import apart, at_once, joined, remade
@@ -35,7 +36,7 @@ class DecodedFrames(Emission):
         likelihood: What the decoded map says of the pixels.
 
     Raises:
-        ValueError: For what is no likelihood.
+        ValueError: For what is no likelihood, or a decoder that is already built.
 
     Example:
         >>> from functools import partial
@@ -50,6 +51,7 @@ class DecodedFrames(Emission):
     likelihood: Likelihood
 
     def __post_init__(self) -> None:
+        check_maker(self.decoder, "partial(DCGANDecoder, channels=1, resolution=32)", 1)
         check_likelihood(self.likelihood)
 
     def build(
@@ -72,7 +74,7 @@ class GaussianFrames(Emission):
         std: σ of all pixels (frames are in [0, 1]), fixed or `LearnedStd()`.
 
     Raises:
-        ValueError: If σ is not positive and finite.
+        ValueError: If σ is not positive and finite, or for a decoder that is already built.
 
     Example:
         >>> from functools import partial
@@ -86,7 +88,7 @@ class GaussianFrames(Emission):
     std: float | LearnedStd
 
     def __post_init__(self) -> None:
-        GaussianLikelihood(self.std)
+        self._decoded()
 
     def build(
         self,
@@ -95,8 +97,10 @@ class GaussianFrames(Emission):
         given: int = 0,
     ) -> FrameModel:
         """The decoder with its σ."""
-        decoded = DecodedFrames(self.decoder, GaussianLikelihood(self.std))
-        return decoded.build(inputs, features, given)
+        return self._decoded().build(inputs, features, given)
+
+    def _decoded(self) -> DecodedFrames:
+        return DecodedFrames(self.decoder, GaussianLikelihood(self.std))
 
 
 class _Decoded(FrameModel):

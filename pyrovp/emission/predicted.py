@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from pyrovp.cells import LSTM, Memory
 from pyrovp.emission.base import Emission, Emitted, FrameModel
 from pyrovp.emission.likelihood import Likelihood, check_likelihood
+from pyrovp.emission.maker import check_maker
 from pyrovp.evidence import Features
 from pyrovp.nets.lowered import lowered
 from pyrovp.nets.remade import apart, at_once, joined, remade
@@ -42,8 +43,8 @@ class SkipFrames(Emission):
         memory: Describes the predictor.
 
     Raises:
-        ValueError: For what is no likelihood, fewer than one frame with maps, or a memory that is
-            a map.
+        ValueError: For a decoder that is already built, what is no likelihood, fewer than one
+            frame with maps, or a memory that is a map.
 
     Example:
         >>> from functools import partial
@@ -61,6 +62,9 @@ class SkipFrames(Emission):
     memory: Memory = LSTM(256, inputs=256, layers=2)
 
     def __post_init__(self) -> None:
+        check_maker(
+            self.decoder, "partial(SkipDCGANDecoder, channels=1, resolution=32, features=128)"
+        )
         check_likelihood(self.likelihood)
         if not isinstance(self.context, int) or self.context < 1:
             raise ValueError(

@@ -25,12 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyrovp.cells import ConvLSTM, FromContext, Memory, NormedConvLSTM, Start
+from pyrovp.checks import check_count
 from pyrovp.emission.base import Emission, Emitted, FrameModel
 from pyrovp.emission.likelihood import Likelihood, check_likelihood
 from pyrovp.emission.stage import GROUPS, SLOPE, Stage, resolution_of
 from pyrovp.evidence import Features
 from pyrovp.nets.centre import CentreConv2d
-from pyrovp.nets.checks import check_count
 from pyrovp.nets.folding import fold, unfold
 from pyrovp.nets.lowered import lowered
 from pyrovp.nets.norm import groups

@@ -9,6 +9,7 @@ from torch import Tensor
 from pyrovp.evaluation.clips import Conclusion
 from pyrovp.metrics import Absent
 from pyrovp.metrics.horizon import EffectiveHorizon
+from pyrovp.words import counted
 
 __all__ = ["Extremes", "Films", "Results"]
 
@@ -118,8 +119,11 @@ class Results:
         figures, summary = self.reconstruction, self.summary()
         seen = self.table["protocol"]["context"]
         if not figures:
-            return [f"the model takes all {seen} frames of the context as given", *self._rates()]
-        which = f" (its last {seen - self.given} frames)" if self.given else ""
+            return [
+                f"the model takes all {counted(seen, 'frame')} of the context as given",
+                *self._rates(),
+            ]
+        which = f" (its last {counted(seen - self.given, 'frame')})" if self.given else ""
         lines = [
             f"context{which} reconstructed at {figures['psnr']:.2f} dB, SSIM "
             f"{figures['ssim']:.3f}, {figures['sharpness']:.2f} of the truth's sharpness",

@@ -21,6 +21,7 @@ from pyrovp.export.prediction import predictor
 from pyrovp.export.program import save_program
 from pyrovp.runs.exported import PROGRAM, About, is_exported, read_about, write_about, write_folder
 from pyrovp.runs.trained import Trained, load
+from pyrovp.words import counted
 
 __all__ = ["main"]
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(
-        f"{run.name} on {run.data} after {run.step} steps ({weights} weights), "
+        f"{run.name} on {run.data} after {counted(run.step, 'step')} ({weights} weights), "
         f"{about.parameters:,} parameters; files in {out}:"
     )
     for path in sorted(path for path in out.iterdir() if path.is_file()):

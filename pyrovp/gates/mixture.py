@@ -14,6 +14,7 @@ import torch
 from torch import Size, Tensor, nn
 
 from pyrovp.cells import GRU
+from pyrovp.checks import check_count
 from pyrovp.distributions import NestedBernoulli
 from pyrovp.gates.gate import Gate, GateCell, Logit
 from pyrovp.gates.rules import KLComparison, Rule
@@ -42,7 +43,8 @@ class MixtureGate(Gate):
         fresh_static, static_sample, block_memory, detach_static: See `Gate`.
 
     Raises:
-        ValueError: For an option that is not one of those named.
+        ValueError: For an option that is not one of those named, or a size that is no whole number
+            from 1 on.
 
     Example:
         >>> gate = MixtureGate(size=8).cell(inputs=(3,), state=2)
@@ -77,8 +79,7 @@ class MixtureGate(Gate):
                     f"MixtureGate: {name} is one of {', '.join(allowed)}, "
                     f"got {getattr(self, name)!r}"
                 )
-        if self.size < 1:
-            raise ValueError(f"MixtureGate: size is at least 1, got {self.size}")
+        check_count("MixtureGate: size", self.size)
 
     def cell(self, inputs: tuple[int, ...], state: int) -> "GateCell":
         """h' = GRU(known, h);  p(e = 1) = σ(w·h' + b)."""

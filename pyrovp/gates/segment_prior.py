@@ -21,6 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyrovp.checks import check_count
+
 __all__ = ["Counts", "SegmentPrior"]
 
 
@@ -63,11 +65,8 @@ class SegmentPrior:
     certainty: float = 0.999
 
     def __post_init__(self) -> None:
-        if self.number < 1 or self.length < 1:
-            raise ValueError(
-                "a segment prior allows at least 1 segment of at least 1 frame, got "
-                f"number={self.number}, length={self.length}"
-            )
+        check_count("a segment prior's number of segments", self.number)
+        check_count("a segment prior's length in frames", self.length)
         if not 0.5 < self.certainty < 1:
             raise ValueError(
                 f"the certainty is a probability above 1/2 and below 1, got {self.certainty}"

@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from pyrovp.metrics.protocol import Protocol
+from pyrovp.words import counted
 
 FIRST = 5
 """How many frames the near future has."""
@@ -108,7 +109,7 @@ def render(table: Mapping[str, Any]) -> str:
     """
     protocol, horizon = table["protocol"], table["protocol"]["horizon"]
     near = table["first"] < horizon
-    spans = [f"{horizon} frames", f"first {table['first']}"][: 2 if near else 1]
+    spans = [counted(horizon, "frame"), f"first {table['first']}"][: 2 if near else 1]
     header, below = [""], [""]
     for label in table["labels"].values():
         header += [label, ""][: len(spans)]

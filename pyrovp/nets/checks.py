@@ -1,9 +1,12 @@
 """Checks of what the frame networks are given, and the sizes that they share."""
 
+from numbers import Real
+
 from torch import Tensor, nn
 
+from pyrovp.checks import check_frame_shape
+
 __all__ = [
-    "check_count",
     "check_frames",
     "check_module",
     "check_output",
@@ -25,7 +28,7 @@ def halvings(resolution: int) -> int:
         >>> [halvings(resolution) for resolution in (16, 32, 64, 128)]
         [2, 3, 4, 5]
     """
-    if resolution not in RESOLUTIONS:
+    if not isinstance(resolution, int) or resolution not in RESOLUTIONS:
         raise ValueError(
             f"frames must be {', '.join(map(str, RESOLUTIONS[:-1]))} or {RESOLUTIONS[-1]} pixels "
             f"high and wide, got resolution={resolution!r}; resize them, or use another network"
@@ -39,15 +42,9 @@ def scaled(channels: int, width: float) -> int:
     Raises:
         ValueError: For a width that is not positive.
     """
-    if not width > 0:
-        raise ValueError(f"width multiplies channels and must be positive, got {width!r}")
+    if not isinstance(width, Real) or not width > 0:
+        raise ValueError(f"width multiplies channels and must be a positive number, got {width!r}")
     return max(1, round(channels * width))
-
-
-def check_count(name: str, value: int) -> None:
-    """Refuses what is not a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def check_module(name: str, module: nn.Module | None) -> None:
@@ -65,12 +62,12 @@ def check_output(output: nn.Module | None) -> None:
 
 def check_frames(x: Tensor, channels: int, resolution: int) -> None:
     """Refuses what is not a batch of frames [N, channels, resolution, resolution]."""
-    if tuple(x.shape[1:]) != (channels, resolution, resolution):
+    if x.dim() != 4:
         raise ValueError(
             f"this encoder takes frames [N, {channels}, {resolution}, {resolution}], got "
-            f"{list(x.shape)}; build the model with the frames' channels and resolution, and "
-            f"flatten a video's batch and time into N"
+            f"{list(x.shape)}; flatten a video's batch and time into N"
         )
+    check_frame_shape(x.shape[1:], (channels, resolution, resolution))
 
 
 def check_vectors(z: Tensor, inputs: int) -> None:

@@ -22,12 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count
+from pyrovp.nets.checks import check_frames, check_output, check_vectors, halvings, scaled
 from pyrovp.nets.convolution import PatchConv2d, channels_last
 from pyrovp.nets.transposed import PhasedTransposedConv2d, TransposedConv2d, dense_to_map
 
 __all__ = ["DCGANDecoder", "DCGANEncoder", "decoder_layout", "encoder_channels"]
 
-RESOLUTIONS = (16, 32, 64, 128)
 SLOPE = 0.2
 
 
@@ -45,7 +46,7 @@ def encoder_channels(resolution: int = 64, width: float = 1.0) -> list[int]:
         >>> encoder_channels(64), encoder_channels(32), encoder_channels(64, width=0.25)
         ([32, 64, 128, 256], [64, 128, 256], [8, 16, 32, 64])
     """
-    return [_scaled(256 >> i, width) for i in reversed(range(_depth(resolution)))]
+    return [scaled(256 >> i, width) for i in reversed(range(halvings(resolution)))]
 
 
 def decoder_layout(
@@ -65,9 +66,9 @@ def decoder_layout(
         >>> decoder_layout(channels=3)
         [(1024, 128, 5), (128, 64, 5), (64, 32, 6), (32, 3, 6)]
     """
-    depth = _depth(resolution)
-    hidden = [_scaled(128 >> i, width) for i in range(depth - 1)]
-    sizes = [_scaled(1024, width), *hidden, channels]
+    depth = halvings(resolution)
+    hidden = [scaled(128 >> i, width) for i in range(depth - 1)]
+    sizes = [scaled(1024, width), *hidden, channels]
     kernels = [5] * (depth - 2) + [6, 6]
     return list(zip(sizes, sizes[1:], kernels, strict=False))
 
@@ -112,7 +113,7 @@ class DCGANEncoder(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        _check_count("channels", channels)
+        check_count("channels", channels)
         if padding not in ("valid", "same"):
             raise ValueError(f"padding must be 'valid' or 'same', got {padding!r}")
         sizes = [channels, *encoder_channels(resolution, width)]
@@ -132,20 +133,14 @@ class DCGANEncoder(nn.Module):
         self.features = sizes[-1] * side * side
         self.dense: nn.Linear | None = None
         if outputs is not None:
-            _check_count("outputs", outputs)
+            check_count("outputs", outputs)
             self.dense = nn.Linear(self.features, outputs)
             self.features = outputs
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """The frames' features."""
-        expected = (self.channels, self.resolution, self.resolution)
-        if tuple(x.shape[1:]) != expected:
-            raise ValueError(
-                f"this encoder takes frames [N, {', '.join(map(str, expected))}], got "
-                f"{list(x.shape)}; build the model with the frames' channels and resolution, and "
-                f"flatten a video's batch and time into N"
-            )
+        check_frames(x, self.channels, self.resolution)
         x = channels_last(x)
         *first, last = self.convolutions
         for convolution in first:
@@ -197,12 +192,9 @@ class DCGANDecoder(nn.Module):
         output: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        _check_count("inputs", inputs)
-        _check_count("channels", channels)
-        if output is not None and not isinstance(output, nn.Module):
-            raise TypeError(
-                f"output must be a module such as nn.Tanh() or nn.Identity(), got {output!r}"
-            )
+        check_count("inputs", inputs)
+        check_count("channels", channels)
+        check_output(output)
         first, *middle, last = decoder_layout(channels, resolution, width)
         self.inputs = inputs
         self.dense = nn.Linear(inputs, first[0])
@@ -218,35 +210,10 @@ class DCGANDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """The frames."""
-        if z.dim() != 2 or z.shape[1] != self.inputs:
-            raise ValueError(
-                f"this decoder takes features [N, {self.inputs}], got {list(z.shape)}; "
-                f"flatten batch and time first"
-            )
+        check_vectors(z, self.inputs)
         first, *middle, last = self.convolutions
         assert isinstance(first, nn.ConvTranspose2d)
         x = F.leaky_relu(dense_to_map(z, self.dense, first), SLOPE)
         for convolution in middle:
             x = F.leaky_relu_(convolution(x), SLOPE)
         return self.output(last(x))
-
-
-def _depth(resolution: int) -> int:
-    """Layers of the encoder, and of the decoder."""
-    if resolution not in RESOLUTIONS:
-        raise ValueError(
-            f"frames must be {', '.join(map(str, RESOLUTIONS[:-1]))} or {RESOLUTIONS[-1]} pixels "
-            f"high and wide, got resolution={resolution!r}; resize them, or use another network"
-        )
-    return resolution.bit_length() - 3
-
-
-def _scaled(channels: int, width: float) -> int:
-    if not width > 0:
-        raise ValueError(f"width multiplies channels and must be positive, got {width!r}")
-    return max(1, round(channels * width))
-
-
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

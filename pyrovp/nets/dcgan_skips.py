@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count
 from pyrovp.nets.batch_norm import Statistics
-from pyrovp.nets.checks import check_count, check_frames, check_output, halvings, scaled
+from pyrovp.nets.checks import check_frames, check_output, halvings, scaled
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.normed import Normed
 from pyrovp.nets.skip_decoder import SkipDecoder

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count, check_layers
+
 __all__ = ["MLP"]
 
 
@@ -27,7 +29,7 @@ class MLP(nn.Module):
         returns: [..., outputs]
 
     Raises:
-        ValueError: For a size below 1.
+        ValueError: For a size that is no whole number from 1 on.
 
     Example:
         >>> import torch
@@ -43,12 +45,10 @@ class MLP(nn.Module):
         activation: Callable[[Tensor], Tensor] | type[nn.Module] = F.relu,
     ) -> None:
         super().__init__()
+        check_count("an MLP's inputs", inputs)
+        check_layers("an MLP's hidden layers", hidden)
+        check_count("an MLP's outputs", outputs)
         sizes = [inputs, *hidden, outputs]
-        if min(sizes) < 1:
-            raise ValueError(
-                f"every size of an MLP must be at least 1, got inputs={inputs}, "
-                f"hidden={list(hidden)}, outputs={outputs}"
-            )
         self.inputs = inputs
         self.outputs = outputs
         self.activation = activation() if isinstance(activation, type) else activation

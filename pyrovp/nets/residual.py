@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count
 from pyrovp.nets.centre import CentreConv2d
-from pyrovp.nets.checks import check_count, check_frames, halvings
+from pyrovp.nets.checks import check_frames, halvings
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.norm import map_norm
 

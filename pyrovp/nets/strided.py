@@ -13,8 +13,8 @@ over all frames of a call, whatever their time.
 import torch
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count
 from pyrovp.nets.checks import (
-    check_count,
     check_frames,
     check_module,
     check_output,

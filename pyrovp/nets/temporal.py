@@ -30,10 +30,12 @@ class TemporalConvolutions(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, hidden: int = 3) -> None:
         super().__init__()
-        if min(inputs, outputs) < 1 or hidden < 0:
+        whole = all(isinstance(size, int) for size in (inputs, outputs, hidden))
+        if not whole or min(inputs, outputs) < 1 or hidden < 0:
             raise ValueError(
                 "convolutions over time need inputs and outputs of at least 1 and 0 or more "
-                f"hidden layers, got inputs={inputs}, outputs={outputs}, hidden={hidden}"
+                "hidden layers, whole numbers, got "
+                f"inputs={inputs!r}, outputs={outputs!r}, hidden={hidden!r}"
             )
         self.convolutions = nn.ModuleList(
             nn.Conv1d(inputs, inputs, kernel_size=3, padding=1, bias=False) for _ in range(hidden)

@@ -21,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyrovp.checks import check_count
 from pyrovp.nets.batch_norm import Statistics
-from pyrovp.nets.checks import check_count, check_frames, check_output
+from pyrovp.nets.checks import check_frames, check_output
 from pyrovp.nets.convolution import channels_last
 from pyrovp.nets.dcgan_skips import stage_channels
 from pyrovp.nets.normed import Normed, NormedChain

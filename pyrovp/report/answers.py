@@ -13,6 +13,7 @@ from pyrovp.report.html import Html, join, tag
 from pyrovp.report.pictures import caption, figure, film_and_still
 from pyrovp.report.tables import exhibit_table, facts_table, scores_table
 from pyrovp.report.values import shown
+from pyrovp.words import counted
 
 __all__ = ["analysis", "evaluation", "guarded", "rest", "scores"]
 
@@ -78,8 +79,10 @@ def _asked(asked: Mapping[str, Any], contents: Contents) -> Html:
     words = ", ".join(f"{key} {shown(value)}" for key, value in given.items())
     trained, step = (contents.done or {}).get("steps"), asked["step"]
     older = asked["weights"] == "last" and trained not in (None, step)
-    note = f" The run has been trained to {shown(trained)} steps since." if older else None
-    return tag("p", f"{words}; after {shown(step)} steps.", note, class_="asked")
+    note = (
+        f" The run has been trained to {counted(shown(trained), 'step')} since." if older else None
+    )
+    return tag("p", f"{words}; after {counted(shown(step), 'step')}.", note, class_="asked")
 
 
 def _said(sentences: Any) -> Html | None:

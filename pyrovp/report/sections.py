@@ -17,6 +17,7 @@ from pyrovp.report.html import Html, join, tag
 from pyrovp.report.pictures import caption, figure
 from pyrovp.report.tables import Cell, facts_table, pairs, table
 from pyrovp.report.values import shown, spoken, with_error
+from pyrovp.words import counted
 
 __all__ = ["headline", "sections"]
 
@@ -138,7 +139,7 @@ def headline(contents: Contents) -> Html | None:
 def _headline(facts: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     if "step" in facts:
-        found["trained for"] = f"{shown(facts['step'])} steps"
+        found["trained for"] = counted(shown(facts["step"]), "step")
     if "parameters" in facts:
         found["parameters"] = shown(facts["parameters"])
     model = facts.get("rows", {}).get("model", {})

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pyrovp.report.html import Html, join, tag
 from pyrovp.report.values import flat, shown, with_error
+from pyrovp.words import counted
 
 __all__ = ["Cell", "exhibit_table", "facts_table", "pairs", "scores_table", "table"]
 
@@ -65,7 +66,7 @@ def scores_table(metrics: Mapping[str, Any]) -> Html:
         KeyError, TypeError: If it is no such table.
     """
     protocol, first = metrics["protocol"], metrics["first"]
-    spans = {f"{protocol['horizon']} frames": ""}
+    spans = {counted(protocol["horizon"], "frame"): ""}
     if first < protocol["horizon"]:
         spans[f"first {first}"] = "first_"
     labels: Mapping[str, str] = metrics["labels"]

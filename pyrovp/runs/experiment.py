@@ -31,6 +31,7 @@ from pyrovp.train.log import Log, check_tensorboard
 from pyrovp.train.loop import Cadence, fit
 from pyrovp.train.optimiser import Warmup, adam
 from pyrovp.train.update import Update
+from pyrovp.words import counted
 
 __all__ = ["Experiment"]
 
@@ -134,15 +135,16 @@ class Experiment:
         done, settings = self.directory.done(), self.settings
         if done is None or done["steps"] < settings.train.steps:
             return False
+        steps = counted(done["steps"], "step")
         if done["evaluate"] != asdict(settings.evaluate):
-            say(f"trained to {done['steps']} steps already; evaluating with the new settings")
+            say(f"trained to {steps} already; evaluating with the new settings")
             return False
         splits = self.parts.splits()
         if done.get("splits", splits)["test"] != splits["test"]:  # early runs did not say
-            say(f"trained to {done['steps']} steps already; evaluating on the new test videos")
+            say(f"trained to {steps} already; evaluating on the new test videos")
             return False
         say(
-            f"{self.directory.path} is finished: {done['steps']} steps trained and evaluated. "
+            f"{self.directory.path} is finished: {steps} trained and evaluated. "
             f"Nothing to do; force=true starts over, a train.steps above {done['steps']} goes on"
         )
         return True
@@ -156,8 +158,8 @@ class Experiment:
         done = self.directory.done()
         if done is not None and not checkpoints.paths():
             raise RunError(
-                f"{self.directory.path} is finished after {done['steps']} steps, but its "
-                f"checkpoint is gone, which other settings or more steps would need: put "
+                f"{self.directory.path} is finished after {counted(done['steps'], 'step')}, but "
+                f"its checkpoint is gone, which other settings or more steps would need: put "
                 f"{self.directory.checkpoints.name}/ back, or start over with force=true"
             )
 

@@ -21,6 +21,7 @@ from pyrovp.runs.run_directory import built_from
 from pyrovp.runs.settings import Settings
 from pyrovp.runs.tensors import check_fit, stored_once
 from pyrovp.runs.trained import load
+from pyrovp.words import counted
 
 __all__ = ["InitialWeights", "begun_from", "initial_weights"]
 
@@ -46,7 +47,7 @@ class InitialWeights:
         return asdict(self) | {"path": str(self.path.resolve())}
 
     def __str__(self) -> str:
-        return f"{self.path} after {self.step} steps ({self.key})"
+        return f"{self.path} after {counted(self.step, 'step')} ({self.key})"
 
 
 def begun_from(settings: Settings, model: str, data: str) -> InitialWeights | None:

@@ -29,6 +29,7 @@ from pyrovp.files import atomic_write
 from pyrovp.randomness import seed_noise, undisturbed
 from pyrovp.runs.build import make
 from pyrovp.runs.trained import load
+from pyrovp.words import counted
 
 __all__ = ["Inquiry", "InquirySettings"]
 
@@ -121,9 +122,11 @@ class Inquiry:
         found = None if self.settings.force else self._finished(identity)
         if found is None:
             few = f" (of {self.settings.clips})" if len(self.videos) < self.settings.clips else ""
+            clips = counted(len(self.videos), "clip")
             say(
-                f"{self.name} of {run.name} on {run.data}, trained for {run.step} steps: "
-                f"{len(self.videos)} clips{few} of {self.length} frames, {self.context} of them "
+                f"{self.name} of {run.name} on {run.data}, trained for "
+                f"{counted(run.step, 'step')}: {clips}{few} of {self.length} frames, "
+                f"{self.context} of them "
                 "given where something is predicted"
             )
             found = self._answered(identity, self._ask())

@@ -41,6 +41,7 @@ from pyrovp.runs.build import device_name, make
 from pyrovp.runs.evaluation_files import FILES, write_files
 from pyrovp.runs.evaluation_settings import EvaluationSettings
 from pyrovp.runs.trained import load
+from pyrovp.words import counted
 
 __all__ = ["RunEvaluation"]
 
@@ -108,13 +109,15 @@ class RunEvaluation:
         run, protocol = self.trained, self.protocol
         sequences, samples = len(self.testing), protocol.samples
         lines = [
-            f"{run.name} on {run.data}, trained for {run.step} steps ({self.weights} weights)",
+            f"{run.name} on {run.data}, trained for {counted(run.step, 'step')} "
+            f"({self.weights} weights)",
             f"protocol {protocol.name} ({protocol.hash}): context {protocol.context}, horizon "
             f"{protocol.horizon}, {samples} sample{'s' * (samples > 1)} of {sequences} "
             f"sequence{'s' * (sequences > 1)}; on {device_name(run.device)}",
         ]
         if sequences < self.wanted:
-            lines.append(f"note: the test set has {sequences} clips, {self.wanted} were asked for")
+            clips = counted(sequences, "clip")
+            lines.append(f"note: the test set has {clips}, {self.wanted} were asked for")
         if unseen := unseen_levels(run.model, protocol.context):
             lines.append(f"note: {unseen}")
         return "\n".join(
@@ -229,7 +232,9 @@ class RunEvaluation:
             found = self._record(asked, results)
             if not self.processes.main:
                 return found
-            title = f"{self.trained.name} on {self.trained.data}, {self.trained.step} steps"
+            title = (
+                f"{self.trained.name} on {self.trained.data}, {counted(self.trained.step, 'step')}"
+            )
             drawn = self._compared() or list(results.table["labels"])
             write_files(self.path, results, title, max(1, self.settings.pictures), drawn)
             with atomic_write(self.path / _RECORD) as temporary:

@@ -179,6 +179,8 @@ def test_fresh_plain_weights_are_those_of_one_convolution() -> None:
         ({"size": 4, "resolution": 0}, "resolution.*got 0"),
         ({"size": 4, "resolution": 4, "kernel": 2}, "1, 3, 5, .* pixels, got 2"),
         ({"size": 4, "resolution": 4, "kernel": -1}, "got -1"),
+        ({"size": 4, "resolution": 4, "kernel": 3.0}, "pixels, got 3.0"),
+        ({"size": 4.5, "resolution": 4}, "size.*got 4.5"),
     ],
 )
 def test_refuses_sizes(kind: type[ConvLSTM], arguments: dict[str, int], message: str) -> None:

@@ -49,7 +49,11 @@ def test_fresh_weights_are_drawn_as_torchs_are() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"size": 0}, "size.*got 0"), ({"size": 2, "inputs": -1}, "inputs.*got -1")],
+    [
+        ({"size": 0}, "size.*got 0"),
+        ({"size": 2, "inputs": -1}, "inputs.*got -1"),
+        ({"size": 128.0}, "a GRU's size must be a whole number of at least 1, got 128.0"),
+    ],
 )
 def test_refuses_widths_below_one(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

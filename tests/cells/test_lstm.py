@@ -96,6 +96,7 @@ def test_fresh_weights_are_drawn_as_torchs_are() -> None:
     ("arguments", "message"),
     [
         ({"size": 0}, "size.*got 0"),
+        ({"size": 4.5}, "size must be a whole number of at least 1, got 4.5"),
         ({"size": 2, "inputs": 0}, "inputs.*got 0"),
         ({"size": 2, "layers": 0}, "layers.*got 0"),
     ],

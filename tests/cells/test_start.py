@@ -113,9 +113,9 @@ def test_refuses_what_is_not_there() -> None:
             FromContext().build((8, 4, 4), features, 2)
     with pytest.raises(ValueError, match="same place"):
         FromContext().build((8,), Map(3, 4), 2)
-    for kernel in (0, 2):
+    for kernel in (0, 2, 3.0):
         with pytest.raises(ValueError, match=f"1, 3, 5, .*got {kernel}"):
-            FromContext(kernel)
+            FromContext(kernel)  # type: ignore[arg-type]
 
 
 def test_refuses_other_numbers_of_frames() -> None:

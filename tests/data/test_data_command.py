@@ -66,7 +66,7 @@ def test_list_from_nothing_to_prepared(root: Path, capsys: pytest.CaptureFixture
 
     (root / "toy" / "test-00.toy").write_text("[5]#")
     refused(capsys, "prepare", "toy", "--root", str(root))
-    assert "toy-16px.part: 6 originals are done" in entry("toy", root)
+    assert "toy-16px.part: 6 originals done" in entry("toy", root)
 
     write_toys(root / "toy")
     assert main(["prepare", "toy", "--root", str(root)]) == 0
@@ -107,7 +107,7 @@ def test_prepare_with_every_option(root: Path, capsys: pytest.CaptureFixture[str
     (originals / "train-03.toy").write_text("[7]#")
     command = ["prepare", "toy", "--root", str(root / "all"), "--originals", str(originals)]
     command += ["--resolution", "8", "--workers", "0"]
-    assert "1 damaged originals among 7" in refused(capsys, *command)
+    assert "1 damaged original among 7" in refused(capsys, *command)
     assert main([*command, "--skip-damaged"]) == 0
     folder = root / "all" / "prepared" / "toy-8px"
     assert list(open_prepared(folder).skipped) == ["train-03.toy"]

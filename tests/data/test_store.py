@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pyrovp.data.contact_sheet import Strip, contact_sheet
 from pyrovp.data.errors import DamagedFile, DataError, MissingFiles
@@ -299,6 +299,20 @@ def test_a_journal_ends_with_its_last_whole_line(tmp_path: Path, tail: bytes) ->
 def test_files_may_move(folder: Path, tmp_path: Path) -> None:
     shutil.move(folder, tmp_path / "elsewhere")
     assert verify(tmp_path / "elsewhere").splits["train"].videos == 3
+
+
+def test_a_contact_sheet_writes_names_as_they_are(tmp_path: Path) -> None:
+    """Letters that the font has are drawn; the same row with an escape looks otherwise."""
+    shown = footage("a", 1).frames
+    captions = []
+    for n, name in enumerate(("größe", "grosse", "日本", r"\u65e5\u672c")):
+        contact_sheet([Strip(name, shown)], tmp_path / f"{n}.png")
+        picture = Image.open(tmp_path / f"{n}.png").convert("L").crop((0, 0, 600, 18))
+        captions.append(ImageOps.invert(picture))
+    written, plain = captions[0].getbbox(), captions[1].getbbox()
+    assert written and plain  # left, top, right, bottom
+    assert written[1] < plain[1] and written[2] < 1.2 * plain[2], "dots on an o, and no longer"
+    assert captions[2].tobytes() == captions[3].tobytes()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -203,6 +203,12 @@ def test_what_is_no_likelihood_is_refused(likelihood: Any) -> None:
         SkipFrames(Shown, likelihood, context=2)
 
 
+@pytest.mark.parametrize("maker", [Shown(), lambda inputs: Shown()])
+def test_a_decoder_is_what_makes_one(maker: Any) -> None:
+    with pytest.raises(ValueError, match=r"what makes one: partial\(SkipDCGANDecoder, .*; got "):
+        SkipFrames(maker, GaussianLikelihood(0.5), context=2)
+
+
 @pytest.mark.parametrize("context", [0, -1, 2.5])
 def test_a_context_without_frames_is_refused(context: Any) -> None:
     with pytest.raises(ValueError, match=f"at least 1, got context={context}"):

@@ -142,7 +142,7 @@ def test_other_weights_are_asked_anew(ask: Asked, runs: Path) -> None:
     last = found(runs)
     (folder(runs) / "checkpoint/step_00000002.pt").unlink()
     outcome = ask(*command)
-    assert "trained for 1 steps" in outcome.output
+    assert "trained for 1 step" in outcome.output
     assert found(runs)["asked"]["step"] == 1 and found(runs)["facts"] != last["facts"]
     outcome = ask(*command, "weights=best")
     assert outcome.code == 0 and found(runs)["asked"]["weights"] == "best"

@@ -121,7 +121,8 @@ def test_a_gate_infers_by_its_rule() -> None:
         ({"inputs": "z"}, "inputs is one of memory, state, got 'z'"),
         ({"score": "closed"}, "score is one of open, all, got 'closed'"),
         ({"static_sample": "hold"}, "static_sample is one of copy, redraw, got 'hold'"),
-        ({"size": 0}, "size is at least 1, got 0"),
+        ({"size": 0}, "size must be a whole number of at least 1, got 0"),
+        ({"size": 4.5}, "MixtureGate: size must be a whole number of at least 1, got 4.5"),
     ],
 )
 def test_refuses_unknown_options(options: dict[str, Any], message: str) -> None:

@@ -64,7 +64,9 @@ def test_certainty_is_that_of_each_of_two_logits() -> None:
     assert prior.limit(counts, torch.zeros(1)).item() == pytest.approx(-2 * math.log(9))
 
 
-@pytest.mark.parametrize("wrong", [{"number": 0}, {"length": 0}, {"certainty": 1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"number": 0}, {"length": 0}, {"length": 2.5}, {"certainty": 1.0}]
+)
 def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="at least 1 segment|a probability"):
+    with pytest.raises(ValueError, match="whole number of at least 1|a probability"):
         SegmentPrior(**wrong)  # type: ignore[arg-type]

@@ -195,8 +195,11 @@ def test_refuses_other_arguments() -> None:
         DCGANDecoder(0, 1)
     with pytest.raises(ValueError, match="outputs must be"):
         DCGANEncoder(1, outputs=0)
-    with pytest.raises(ValueError, match="width.*positive"):
-        DCGANEncoder(1, width=0.0)
+    for width in (0.0, "a"):
+        with pytest.raises(ValueError, match=f"width.*positive number, got {width!r}"):
+            DCGANEncoder(1, width=width)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="resolution=32.0"):
+        DCGANEncoder(1, 32.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'valid' or 'same', got 'full'"):
         DCGANEncoder(1, padding="full")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"nn.Tanh\(\)"):
@@ -204,7 +207,7 @@ def test_refuses_other_arguments() -> None:
 
 
 def test_refuses_other_shapes() -> None:
-    with pytest.raises(ValueError, match=r"\[N, 1, 16, 16\], got \[2, 3, 16, 16\]"):
+    with pytest.raises(ValueError, match=r"frames are \[3, 16, 16\], .* \[1, 16, 16\]"):
         DCGANEncoder(1, 16, WIDTH)(torch.zeros(2, 3, 16, 16))
     with pytest.raises(ValueError, match=r"flatten a video's batch and time"):
         DCGANEncoder(1, 16, WIDTH)(torch.zeros(2, 5, 1, 16, 16))

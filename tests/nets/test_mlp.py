@@ -1,5 +1,7 @@
 """The dense network against its formula."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,7 +36,17 @@ def test_no_hidden_layer_is_a_linear_layer() -> None:
     torch.testing.assert_close(mlp(-x) + mlp(x), 2 * mlp(torch.zeros(4, 3)))
 
 
-@pytest.mark.parametrize(("inputs", "hidden", "outputs"), [(0, [4], 2), (3, [0], 2), (3, [4], 0)])
-def test_refuses_empty_layers(inputs: int, hidden: list[int], outputs: int) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "outputs", "message"),
+    [
+        (0, [4], 2, "inputs must be a whole number of at least 1, got 0"),
+        (3, [0], 2, "each width of an MLP's hidden layers must be .* got 0"),
+        (3, [4], 2.0, "outputs must be .* got 2.0"),
+        (3, 4, 2, r"hidden layers are a list of widths such as \[200\], got 4"),
+    ],
+)
+def test_refuses_what_makes_no_layers(
+    inputs: Any, hidden: Any, outputs: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         MLP(inputs, hidden, outputs)

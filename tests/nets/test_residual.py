@@ -73,5 +73,5 @@ def test_refuses_what_does_not_fit() -> None:
         ResidualEncoder(3, 16, width=0)
     with pytest.raises(ValueError, match="channels must be a whole number"):
         ResidualEncoder(0)
-    with pytest.raises(ValueError, match=r"\[N, 1, 16, 16\], got \[2, 3, 16, 16\]"):
+    with pytest.raises(ValueError, match=r"frames are \[3, 16, 16\], .* \[1, 16, 16\]"):
         ResidualEncoder(1, 16, WIDTH)(torch.zeros(2, 3, 16, 16))

@@ -71,9 +71,10 @@ def test_frames_go_through_the_input_module_first() -> None:
 
 
 def test_refuses_what_does_not_fit() -> None:
-    for network in (StridedEncoder(1, 16, F), StridedDecoder(F, 1, 16)):
-        with pytest.raises(ValueError, match=r"got \[2, 3, 16, 16\]"):
-            network(torch.zeros(2, 3, 16, 16))
+    with pytest.raises(ValueError, match=r"frames are \[3, 16, 16\], .* \[1, 16, 16\]"):
+        StridedEncoder(1, 16, F)(torch.zeros(2, 3, 16, 16))
+    with pytest.raises(ValueError, match=r"got \[2, 3, 16, 16\]"):
+        StridedDecoder(F, 1, 16)(torch.zeros(2, 3, 16, 16))
     with pytest.raises(ValueError, match="resolution=20"):
         StridedEncoder(1, 20)
     with pytest.raises(ValueError, match="resolution=20"):

@@ -233,7 +233,7 @@ def test_sizes_are_refused(nets: str) -> None:
             network(1, 16, statistics="frame")
     with pytest.raises(TypeError, match="output must be a module"):
         DECODERS[nets](1, 16, output="sigmoid")
-    with pytest.raises(ValueError, match=r"\[N, 1, 16, 16\], got \[2, 3, 16, 16\]"):
+    with pytest.raises(ValueError, match=r"frames are \[3, 16, 16\], .* \[1, 16, 16\]"):
         ENCODERS[nets](1, 16, G, WIDTH)(torch.zeros(2, 3, 16, 16))
     with pytest.raises(ValueError, match="7 maps cannot be those of 2 time steps"):
         ENCODERS[nets](1, 16, G, WIDTH)(torch.zeros(7, 1, 16, 16), steps=2)

@@ -45,6 +45,7 @@ def test_a_result_sees_one_frame_more_to_either_side_per_layer(hidden: int) -> N
 
 
 def test_sizes_that_are_none_are_refused() -> None:
-    for wrong in ({"inputs": 0, "outputs": 1}, {"inputs": 1, "outputs": 1, "hidden": -1}):
+    negative, halved = {"inputs": 1, "outputs": 1, "hidden": -1}, {"inputs": 2.5, "outputs": 1}
+    for wrong in ({"inputs": 0, "outputs": 1}, negative, halved):
         with pytest.raises(ValueError, match="need inputs and outputs of at least 1"):
             TemporalConvolutions(**wrong)

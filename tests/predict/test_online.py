@@ -385,7 +385,7 @@ def test_nothing_is_predicted_before_there_is_enough() -> None:
         (torch.zeros(1, 16, 16), r"a tensor \[B, C, H, W\].*got \[1, 16, 16\].*frame\[None\]"),
         ([0.0], "got list"),
         (torch.zeros(2, 1, 16, 16, dtype=torch.uint8), "torch.uint8 pixels, but floats"),
-        (torch.zeros(2, 1, 32, 32).double(), r"this encoder"),
+        (torch.zeros(2, 1, 32, 32).double(), r"are \[1, 32, 32\], but this model"),
         (torch.zeros(2, 1, 16, 16), "the encoder's weights are torch.float64"),
     ],
 )

@@ -45,7 +45,10 @@ def fit(
         (16, 16, 1)
     """
     if frame.ndim != 3 or frame.shape[2] not in (1, 3) or frame.dtype != np.uint8:
-        raise ValueError(f"a frame is [H, W, 3] uint8, got {list(frame.shape)} {frame.dtype}")
+        raise ValueError(
+            "a frame is [H, W, 3], or gray [H, W, 1], of uint8, got "
+            f"{list(frame.shape)} {frame.dtype}"
+        )
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (gray) or 3 (colour), got {channels}")
     if one_of("crop", crop, ["whole", "centre"]) == "centre":

@@ -8,7 +8,7 @@ data sets (`pyrovp.data.store`). A source knows nothing of that form, of locks o
 """
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -93,6 +93,10 @@ class Source(abc.ABC):
         Raises:
             MissingFiles: If there are none; names `layout` and `address`.
         """
+
+    def left_out(self, folder: Path, originals: Sequence[Original]) -> str:
+        """What of the folder is no original although one might think so; "" if nothing is."""
+        return ""
 
     @abc.abstractmethod
     def read(self, original: Original, resolution: int) -> Iterator[Footage]:

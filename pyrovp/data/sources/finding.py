@@ -12,7 +12,7 @@ from pathlib import Path
 from pyrovp.data.errors import DataError, MissingFiles
 from pyrovp.data.sources.base import Source
 
-__all__ = ["files_below", "missing", "unpacked"]
+__all__ = ["files_below", "hidden_below", "missing", "unpacked"]
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
@@ -39,6 +39,15 @@ def files_below(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
             shown = name.encode(errors="backslashreplace").decode()
             raise DataError(f"{folder} holds {shown}, a name that is not UTF-8; rename it")
     return dict(sorted(found.items()))
+
+
+def hidden_below(folder: Path, suffixes: Collection[str]) -> int:
+    """How many files with one of these suffixes `files_below` leaves out for their names."""
+    return sum(
+        path.suffix.lower() in suffixes
+        and any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in folder.rglob("*")
+    )
 
 
 def unpacked(folder: Path, insides: Sequence[str], wanted: Sequence[str]) -> Path:

@@ -33,15 +33,23 @@ def packed(
         where: The file, for messages.
 
     Shapes:
-        frames: each [H, W, 3] or [H, W, 1]
+        frames: each [H, W, 3], or gray: [H, W, 1] or [H, W]
         returns: [T, R, R, channels]
 
     Raises:
-        DamagedFile: If there are none.
+        DamagedFile: If there are none, or one is something else.
     """
     data = bytearray()  # grows in place, so that a long video is not held twice
     for frame in frames:
-        data += fit(frame, resolution, channels, crop).tobytes()
+        whole = frame[..., None] if frame.ndim == 2 else frame
+        if whole.ndim != 3 or whole.shape[2] not in (1, 3) or whole.dtype != np.uint8:
+            raise DamagedFile(
+                where,
+                f"a frame {list(frame.shape)} of {frame.dtype}",
+                "[H, W, 3], or gray [H, W] or [H, W, 1], of uint8",
+                "convert its frames to that",
+            )
+        data += fit(whole, resolution, channels, crop).tobytes()
     if not data:
         raise DamagedFile(where, "no frames", "at least one", "replace the file, or remove it")
     return np.frombuffer(data, np.uint8).reshape(-1, resolution, resolution, channels)

@@ -22,7 +22,7 @@ changes its split: prepare again and train anew, or what was trained on may be t
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -31,13 +31,14 @@ from pyrovp.data.keyed import Split
 from pyrovp.data.readers.arrays import read_array
 from pyrovp.data.readers.video import read_video
 from pyrovp.data.sources.base import Footage, Original, Source
-from pyrovp.data.sources.finding import files_below, missing
+from pyrovp.data.sources.finding import files_below, hidden_below, missing
 from pyrovp.data.sources.packing import packed
+from pyrovp.words import counted
 
 __all__ = ["VideoFolder", "share"]
 
 _ARRAYS = {".npy", ".npz"}
-_FILMS = {".avi", ".gif", ".mov", ".mp4", ".webm"}
+_FILMS = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 # What each split reaches over, in the order in which they are filled.
 _RANGES: Mapping[Split, tuple[float, float]] = {
@@ -59,7 +60,9 @@ class VideoFolder(Source):
     what: ClassVar[str] = "whatever your videos show, the centre square of it, in colour"
     licence: ClassVar[str] = "that of your videos"
     address: ClassVar[str] = "your own collection"
-    layout: ClassVar[str] = "files .mp4 .avi .mov .gif .webm .npz .npy, with or without folders"
+    layout: ClassVar[str] = (
+        "files .mp4 .m4v .mov .mkv .avi .gif .webm .npz .npy, with or without folders"
+    )
     size: ClassVar[str] = "as large as they are"
     channels: ClassVar[int] = 3
     counts: ClassVar[Mapping[str, int]] = {}
@@ -78,6 +81,15 @@ class VideoFolder(Source):
         splits = share(first)
         found = [Original(name, splits[digest], path) for digest, (name, path) in first.items()]
         return sorted(found, key=lambda original: original.name)
+
+    def left_out(self, folder: Path, originals: Sequence[Original]) -> str:
+        """Files that a system hides, and copies."""
+        kinds = _ARRAYS | _FILMS
+        found = {
+            "hidden file": hidden_below(folder, kinds),
+            "equal file": len(files_below(folder, kinds)) - len(originals),
+        }
+        return " and ".join(counted(number, what) for what, number in found.items() if number)
 
     def read(self, original: Original, resolution: int) -> Iterator[Footage]:
         path = original.path

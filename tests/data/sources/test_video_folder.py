@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pyrovp.data.errors import DamagedFile
+from pyrovp.data.prepare import prepare
 from pyrovp.data.sources.base import Footage
 from pyrovp.data.sources.video_folder import VideoFolder, share
 from tests.data.sources.writers import plain, write_film
@@ -100,12 +101,34 @@ def test_a_copy_is_the_same_video(tmp_path: Path) -> None:
 
 
 def test_which_files_count(tmp_path: Path) -> None:
-    kinds = [".mp4", ".avi", ".mov", ".gif", ".webm", ".npz", ".npy", ".MP4"]
+    kinds = [".mp4", ".m4v", ".avi", ".mkv", ".mov", ".gif", ".webm", ".npz", ".npy", ".MP4"]
     for i, kind in enumerate(kinds):
         put(tmp_path, f"v{i}{kind}", bytes([i]))
     for name in ("x.txt", ".v.mp4", ".trash/v.mp4", "png.png"):
         put(tmp_path, name, b"x")
     assert set(splits(tmp_path)) == {f"v{i}{kind}" for i, kind in enumerate(kinds)}
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    put(tmp_path, "a.mp4", b"one")
+    found = VideoFolder().originals(tmp_path)
+    assert VideoFolder().left_out(tmp_path, found) == ""
+    for name in ("sub/a.mp4", "b.avi", "._a.mp4", ".trash/v.mp4", ".DS_Store"):
+        put(tmp_path, name, b"one")
+    found = VideoFolder().originals(tmp_path)
+    assert VideoFolder().left_out(tmp_path, found) == "2 hidden files and 2 equal files"
+    (tmp_path / "b.avi").write_bytes(b"two")
+    found = VideoFolder().originals(tmp_path)
+    assert VideoFolder().left_out(tmp_path, found) == "2 hidden files and 1 equal file"
+
+
+def test_preparing_says_what_is_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    for name, value in (("a", 1), ("b", 2), ("copy of b", 2), (".c", 3)):
+        np.save(tmp_path / f"{name}.npy", np.full((1, 16, 16), value, np.uint8))
+    prepare(VideoFolder(), tmp_path / "root", folder=tmp_path, resolution=16, say=said.append)
+    whole = f"2 originals in {tmp_path}; 1 hidden file and 1 equal file left out"
+    assert said[0].endswith(whole) and "test: 1 video, 1 frame" in said
 
 
 FRAMES = [plain((10 + 60 * t, 200 - 40 * t, 120), 32, 48) for t in range(4)]
@@ -121,6 +144,8 @@ def read(folder: Path) -> list[Footage]:
     [
         ("v.mp4", "libx264", "yuv420p", 6),
         ("v.mov", "libx264", "yuv420p", 6),
+        ("v.mkv", "libx264", "yuv420p", 6),
+        ("v.m4v", "mpeg4", "yuv420p", 6),
         ("v.webm", "libvpx", "yuv420p", 6),
         ("deep/V.AVI", "ffv1", "bgr0", 0),
         ("v.gif", "gif", "rgb8", 40),  # 8 reds, 8 greens, 4 blues
