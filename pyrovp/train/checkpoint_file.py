@@ -7,6 +7,7 @@ little memory, says nothing about the file.
 """
 
 import io
+import shutil
 import zipfile
 from collections.abc import Set
 from pathlib import Path
@@ -94,5 +95,7 @@ def write_checkpoint(path: Path, fingerprint: str, content: dict[str, Any]) -> N
     memory = io.BytesIO()
     torch.save({"version": _VERSION, "fingerprint": fingerprint} | content, memory)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(memory.getbuffer())
+    memory.seek(0)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        # In pieces: `getbuffer` makes some Python 3.12 crash in its collector when writing fails.
+        shutil.copyfileobj(memory, file, 1 << 20)
