@@ -17,9 +17,15 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["fake_device", "moved"]
+__all__ = ["fake_device", "moved", "shapes_of_fused_gru"]
 
 META = torch.device("meta")
+
+shapes_of_fused_gru = pytest.mark.skipif(
+    not torch._C._dispatch_has_kernel_for_dispatch_key("aten::_thnn_fused_gru_cell", "Meta"),
+    reason="this torch (2.11 is one) cannot give the shapes of the GRU kernel without a GPU",
+)
+"""For tests of what a GPU would do; on one the kernel is there in every version."""
 
 
 class _NoCopies(TorchDispatchMode):

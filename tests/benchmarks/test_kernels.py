@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from benchmarks import kernels
 from benchmarks.systems import SYSTEMS
+from tests.fake_device import shapes_of_fused_gru
 
 
 class Chain(nn.Module):
@@ -52,6 +53,7 @@ class Recurrent(nn.Module):
         return self.cell(self.gru(video.flatten(2))[0][:, -1]).sum()
 
 
+@shapes_of_fused_gru
 @pytest.mark.parametrize("length", [3, 9])
 def test_a_sequence_kernel_is_one_call(length: int) -> None:
     forward, backward = kernels.step(Recurrent(), (2, length, 1, 2, 2))
@@ -61,6 +63,7 @@ def test_a_sequence_kernel_is_one_call(length: int) -> None:
     assert nn.GRU(4, 3)(torch.zeros(1, 1, 4))[0].shape == (1, 1, 3)
 
 
+@shapes_of_fused_gru
 def test_a_frame_asks_for_no_more_than_the_control_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_CLOCKS", {"dlh": ((1,), (4, 5, 6))})
     monkeypatch.setattr(kernels, "_WHOLE", 7)

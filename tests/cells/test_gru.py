@@ -6,6 +6,7 @@ from torch import nn
 
 from pyrovp.cells import GRU, GRUCell
 from pyrovp.sizes import Map
+from tests.fake_device import shapes_of_fused_gru
 from tests.oracles.tiny import close, randn
 
 PARTS = (2, 1, 3)
@@ -67,6 +68,7 @@ def test_refuses_maps_and_nothing() -> None:
         GRU(3).cell()
 
 
+@shapes_of_fused_gru
 def test_a_gpus_kernel_gives_what_the_formula_does() -> None:
     """Where there is no GPU, the shapes that it gives."""
     device = "cuda" if torch.cuda.is_available() else "meta"

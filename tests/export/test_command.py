@@ -85,6 +85,7 @@ def test_what_it_is_is_written_down(folder: Path, exported: Path) -> None:
     assert about["program"]["makes"] == [3, 2, 1, 16, 16]
 
 
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of torch 2.11
 def test_the_documentation_runs_as_printed(exported: Path) -> None:
     text = (ROOT / "docs" / "predicting.md").read_text()
     (block,) = re.findall(r"```python\n(import torch\n.*?)```", text, re.DOTALL)

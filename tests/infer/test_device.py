@@ -11,7 +11,7 @@ from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from pyrovp.infer import Objective
-from tests.fake_device import fake_device, moved
+from tests.fake_device import fake_device, moved, shapes_of_fused_gru
 from tests.named import NAMED
 
 
@@ -64,6 +64,7 @@ def gradient(objective: Objective, length: int, device: torch.device) -> list[Te
     return [bound.loss.detach(), norm, *bound.parts.values(), *gradients]
 
 
+@shapes_of_fused_gru
 @pytest.mark.parametrize("name", NAMED)
 def test_all_of_a_step_is_on_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     objective = NAMED[name].objective()
@@ -72,6 +73,7 @@ def test_all_of_a_step_is_on_the_device(name: str, monkeypatch: pytest.MonkeyPat
         assert {value.device for value in results} == {device}
 
 
+@shapes_of_fused_gru
 @pytest.mark.parametrize(
     ("name", "levels"), [("cwvae", {1}), ("tald", {2}), ("dlh", {1, 3}), ("hvrnn", {2})]
 )
